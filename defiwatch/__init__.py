@@ -1,0 +1,3 @@
+"""defiwatch: a terminal dashboard for live DeFi risk."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,171 @@
+"""What is judged: subjects, reasons, assessments and alerts.
+
+`Alert` is the line that headless prints (schema defiwatch.alert/1); it only gains fields with defaults.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from defiwatch.domain.ids import Address, ChainId, Hash
+
+ALERT_SCHEMA = "defiwatch.alert/1"
+
+Severity: TypeAlias = Literal["info", "warning", "critical"]
+State: TypeAlias = Literal["raised", "worsened", "eased", "cleared", "retracted"]
+Finality: TypeAlias = Literal["head", "confirmed", "finalized"]
+Trust: TypeAlias = Literal["single", "quorum", "consistent", "proof"]
+
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What an alert is about. `type` is position, pool, market, feed, asset, token or source."""
+
+    type: str
+    chain_id: ChainId
+    protocol: str
+    id: str
+    label: str
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One named part of a score: its value now, what is usual, and the points it adds (0..100)."""
+
+    name: str
+    value: float
+    points: float
+    text: str
+    usual: float | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the alert rests on. A reorg that removes `block_hash` retracts it."""
+
+    block: int | None = None
+    block_hash: Hash | None = None
+    tx: Hash | None = None
+    log_index: int | None = None
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """One judgement on one subject, at one moment: what `scoring` hands to `alerts`.
+
+    `severity` None means: nothing to say, whatever stands under this key may clear. `once` marks something that
+    happened (a liquidation): it is raised and stands as history, never worsened or cleared.
+    """
+
+    key: str
+    kind: str
+    subject: Subject
+    severity: Severity | None
+    score: float
+    reasons: tuple[Reason, ...]
+    title: str
+    evidence: Evidence
+    once: bool = False
+    budgeted: bool = False
+    """Whether the alert budget may hold it back (learned scores; never exact or critical ones)."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of output: a change in the life of an alert. `time` is the frames' time, ISO 8601 UTC."""
+
+    schema: str = ALERT_SCHEMA
+    id: str
+    key: str
+    state: State
+    kind: str
+    severity: Severity
+    score: float
+    time: str
+    title: str
+    subject: Subject
+    reasons: tuple[Reason, ...]
+    evidence: Evidence
+    finality: Finality
+    trust: Trust
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """One asset inside a position. Amounts in the asset's units, `price` in the market's base-currency units."""
+
+    asset: Address
+    symbol: str
+    decimals: int
+    collateral: int
+    debt: int
+    price: int
+    liquidation_threshold: int
+    """Basis points that count for this position (eMode included); 0 where it is no collateral."""
+    collateral_base: int = 0
+    debt_base: int = 0
+    liquidation_bonus: int = 0
+    """Basis points, 10500 = the liquidator takes 5 % more than it repays."""
+
+
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lending position at one block, exact, in its contract's own units.
+
+    For Aave: `health_factor` in wad (2**256-1 without debt), `*_base` in base-currency units (1e-8 USD as a rule).
+    `unknown` says why the numbers cannot be told (a price that reverts, a read that is missing); they are 0 then.
+    `liquidation_prices` maps an asset to the price (base-currency units) at which the factor crosses 1, all else equal.
+    """
+
+    chain_id: ChainId
+    protocol: str
+    market: Address
+    account: Address
+    block: int
+    block_hash: Hash
+    time: int
+    health_factor: int
+    collateral_base: int
+    debt_base: int
+    liquidation_threshold: int
+    legs: tuple[Leg, ...] = ()
+    liquidation_prices: dict[Address, int] = {}
+    available_borrows_base: int = 0
+    ltv: int = 0
+    emode: int = 0
+    base_decimals: int = 8
+    unknown: str = ""
+    label: str = ""
+
+
+class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exchange pool as it stands at one block. Lists run in the pool's own token order."""
+
+    chain_id: ChainId
+    protocol: str
+    id: str
+    label: str
+    tokens: tuple[Address, ...]
+    symbols: tuple[str, ...]
+    decimals: tuple[int, ...]
+    reserves: tuple[int, ...]
+    fee_ppm: int
+    price: float
+    """Units of token 1 for one token 0, decimals applied; 0.0 where it cannot be told."""
+    liquidity: int = 0
+    block: int = 0
+    time: int = 0
+    unknown: str = ""
+
+
+class Feed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An oracle feed as it stands: the last answer, in 10**-decimals of `quote`."""
+
+    chain_id: ChainId
+    protocol: str
+    address: Address
+    base: str
+    quote: str
+    answer: int
+    decimals: int
+    updated_at: int
+    round_id: int = 0
+    block: int = 0
+    unknown: str = ""

@@ -1,0 +1,185 @@
+"""The Snapshot: a frozen picture of the whole, some times a second. The screen draws snapshots and knows nothing else.
+
+Every row carries `time` (Unix seconds, the frames' clock) of what it shows, so that the screen can show its age, and its
+`source`. Texts are already harmless: control characters and markup were taken out at the door.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from defiwatch.domain.risk import Alert, Reason, Severity
+
+SNAPSHOT_SCHEMA = "defiwatch.snapshot/1"
+
+
+class PoolRow(msgspec.Struct, frozen=True):
+    """One pool. `score` 0..100; `reasons` add up to it. `price` is token 1 for one token 0."""
+
+    key: str
+    chain: str
+    protocol: str
+    label: str
+    price: float
+    value_usd: float | None
+    volume_usd_1h: float | None
+    change_1h: float | None
+    """Relative: 0.01 is +1 %."""
+    score: float
+    reasons: tuple[Reason, ...]
+    events: int
+    block: int
+    time: float
+    source: str
+    unknown: str = ""
+
+
+class AssetRow(msgspec.Struct, frozen=True):
+    """One asset inside a position. `price` and `liquidation_price` in USD (or the market's base), None: cannot be told."""
+
+    symbol: str
+    address: str
+    collateral: float
+    debt: float
+    price: float
+    liquidation_threshold: float
+    liquidation_price: float | None
+    distance: float | None
+    """Relative move of this asset's price that liquidates: -0.12 is a fall by 12 %."""
+
+
+class PositionRow(msgspec.Struct, frozen=True):
+    """One lending position. `health_factor` is None without debt or where it cannot be told (`unknown` says why)."""
+
+    key: str
+    chain: str
+    protocol: str
+    market: str
+    account: str
+    label: str
+    watched: bool
+    health_factor: float | None
+    collateral_usd: float
+    debt_usd: float
+    distance: float | None
+    """The common fall of all collateral that brings the factor to 1: 0.05 is 5 %; below 0: already beyond."""
+    nearest: str
+    """The asset whose own move liquidates soonest, in words: "WETH -2.1 %"."""
+    score: float
+    severity: Severity | None
+    reasons: tuple[Reason, ...]
+    assets: tuple[AssetRow, ...]
+    block: int
+    time: float
+    source: str
+    trust: str
+    p_liquidation: dict[str, float] = {}
+    unknown: str = ""
+
+
+class PriceRow(msgspec.Struct, frozen=True):
+    """One price with where it comes from."""
+
+    symbol: str
+    price: float
+    source: str
+    time: float
+    deviation: float | None = None
+    chain: str = ""
+
+
+class MarketRow(msgspec.Struct, frozen=True):
+    """One lending market (or one reserve of it)."""
+
+    key: str
+    chain: str
+    protocol: str
+    label: str
+    supplied_usd: float
+    borrowed_usd: float
+    utilisation: float
+    positions: int
+    at_risk_usd: float
+    bad_debt_usd: float
+    completeness: float | None
+    """Known debt divided by the contract's total, 0..1; None where it was not measured."""
+    block: int
+    time: float
+    source: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+class SourceRow(msgspec.Struct, frozen=True):
+    """One source of frames and how it fares."""
+
+    name: str
+    chain: str
+    state: str
+    detail: str
+    height: int | None
+    latency_ms: float | None
+    frames: int
+    time: float
+    """When its last frame came, by the clock of arrival."""
+
+
+class ModelRow(msgspec.Struct, frozen=True):
+    """One model's running record."""
+
+    name: str
+    kind: str
+    events: int
+    metric: str
+    value: float | None
+    note: str = ""
+    cost_us: float | None = None
+
+
+class ChainRow(msgspec.Struct, frozen=True):
+    """One chain's line."""
+
+    name: str
+    chain_id: int
+    head: int
+    confirmed: int
+    time: float
+    trust: str
+    events: int
+    reorgs: int
+    warming: float | None = None
+    """How much of the warm-up is done, 0..1; None once it is over."""
+
+
+class AlertRow(msgspec.Struct, frozen=True):
+    """One alert as it stands now, newest change last told."""
+
+    alert: Alert
+    since: float
+    acked: bool = False
+    snoozed_until: float | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The whole, at `time` (Unix seconds by the frames' clock; replay shows the recording's time)."""
+
+    schema: str
+    sequence: int
+    time: float
+    mode: str
+    """live, replay or demo."""
+    progress: float | None
+    """Replay: how much of the recording is behind us, 0..1."""
+    chains: tuple[ChainRow, ...]
+    pools: tuple[PoolRow, ...]
+    positions: tuple[PositionRow, ...]
+    markets: tuple[MarketRow, ...]
+    prices: tuple[PriceRow, ...]
+    alerts: tuple[AlertRow, ...]
+    """Standing alerts, most severe and then newest first."""
+    feed: tuple[Alert, ...]
+    """The last changes, newest first."""
+    sources: tuple[SourceRow, ...]
+    models: tuple[ModelRow, ...]
+    events_per_s: float = 0.0
+    notices: tuple[str, ...] = ()
+    """What the user should know and is no alert: reads that a recording lacks, damaged lines."""

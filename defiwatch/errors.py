@@ -1,0 +1,101 @@
+"""Every error that defiwatch raises on purpose, in one tree.
+
+DefiwatchError
+├── UsageError            exit 2: the command line cannot mean anything
+│   └── ConfigError       exit 2: file, key and what was expected
+├── SourceError           exit 3: no source could be reached
+│   ├── EndpointError     one endpoint failed; another may serve
+│   │   ├── LimitError    it refused for size or rate: ask for less, or later
+│   │   └── AnswerError   it answered nonsense
+│   └── WrongChainError   it serves another chain than the configuration says
+├── RecordingError        exit 2: a recording that cannot be read at all
+├── DecodeError           a log that does not fit its event; counted, told once, skipped
+├── ReadError             a contract's answer that does not fit its call
+├── DifferenceError       exit 4: `prove` or `journal verify` found a difference
+└── StoreError            exit 1: our own data on disk is damaged or locked
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process answers to its caller; part of the interface."""
+
+    OK = 0
+    FAULT = 1
+    USAGE = 2
+    NO_SOURCE = 3
+    FOUND = 4
+
+
+class DefiwatchError(Exception):
+    """The root; `exit_code` is what the command line leaves with."""
+
+    exit_code: ExitCode = ExitCode.FAULT
+
+
+class UsageError(DefiwatchError):
+    """The command line cannot mean anything."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(UsageError):
+    """A configuration that is refused; the text names file, key and what was expected."""
+
+
+class SourceError(DefiwatchError):
+    """No source could be reached."""
+
+    exit_code = ExitCode.NO_SOURCE
+
+
+class EndpointError(SourceError):
+    """One endpoint failed; another may serve."""
+
+
+class LimitError(EndpointError):
+    """The endpoint refused for size or rate.
+
+    `retry_after` is in seconds where the endpoint named it, else None; `too_large` says that the range or
+    batch must be halved rather than sent again later.
+    """
+
+    def __init__(self, text: str, *, retry_after: float | None = None, too_large: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.too_large = too_large
+
+
+class AnswerError(EndpointError):
+    """The endpoint answered something that the question does not admit."""
+
+
+class WrongChainError(SourceError):
+    """The endpoint serves another chain than the configuration says."""
+
+
+class RecordingError(DefiwatchError):
+    """A recording that cannot be read at all (not gzip, no header, another schema)."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DecodeError(DefiwatchError):
+    """A log that does not fit the event that its first topic names."""
+
+
+class ReadError(DefiwatchError):
+    """A contract's answer that does not fit its call."""
+
+
+class DifferenceError(DefiwatchError):
+    """`prove` or `journal verify` found a difference."""
+
+    exit_code = ExitCode.FOUND
+
+
+class StoreError(DefiwatchError):
+    """Our own data on disk is damaged, locked or from another version."""

@@ -1,0 +1,1 @@
+"""Protocols: one value in one file, one line in the registry."""
