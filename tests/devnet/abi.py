@@ -81,7 +81,7 @@ def revert_reason(data: str | None) -> str:
 
 
 def create_address(sender: str, nonce: int) -> str:
-    """Where a contract that `sender` creates with `nonce` will be: the last 20 bytes of keccak(rlp([sender, nonce]))."""
+    """Where a contract that `sender` creates with `nonce` will be: keccak(rlp([sender, nonce]))'s last 20 bytes."""
     number = b"" if nonce == 0 else nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
     item = number if len(number) == 1 and number[0] < 0x80 else bytes([0x80 + len(number)]) + number
     body = bytes([0x94]) + bytes.fromhex(sender[2:]) + item

@@ -34,10 +34,10 @@ def _artifact(package: str, name: str) -> dict[str, Any]:
 def bytecode(package: str, name: str, libraries: Mapping[str, str] | None = None) -> str:
     """Init code of a precompiled contract, its libraries linked in (name -> address)."""
     artifact = _artifact(package, name)
-    code = artifact["bytecode"]
-    if not isinstance(code, str):  # the older solc output format
-        code = code["object"] if isinstance(code, dict) else artifact["evm"]["bytecode"]["object"]
-    code = code.removeprefix("0x")
+    found = artifact["bytecode"]
+    if not isinstance(found, str):  # as the compiler gives it: {"object": ..., ...}
+        found = found["object"]
+    code = str(found).removeprefix("0x")
     given = dict(libraries or {})
     links: dict[str, dict[str, list[dict[str, int]]]] = artifact.get("linkReferences") or {}
     for contracts in links.values():

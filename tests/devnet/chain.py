@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from . import abi
@@ -19,7 +20,7 @@ CALL_GAS = 300_000_000
 _AGGREGATE = "tryAggregate(bool,(address,bytes)[])"
 
 
-class TransactionFailed(Exception):
+class TransactionError(Exception):
     """A transaction that should have succeeded did not; says which and why."""
 
 
@@ -75,8 +76,14 @@ class Call:
     returns: str
 
     @property
-    def data(self) -> str:
-        return abi.encode(self.signature, *self.args)
+    def data(self) -> bytes:
+        """The call data; worked out once for each call, which must therefore have hashable arguments."""
+        return _call_data(self)
+
+
+@lru_cache(maxsize=8192)
+def _call_data(call: Call) -> bytes:
+    return bytes.fromhex(abi.encode(call.signature, *call.args)[2:])
 
 
 @dataclass
@@ -108,7 +115,13 @@ class Chain:
         """The transaction as the node takes it; uses up a nonce."""
         nonce = self.nonce(tx.sender)
         self._nonces[tx.sender] = nonce + 1
-        body = {"from": tx.sender, "data": tx.data, "nonce": hex(nonce), "gas": hex(tx.gas), "value": hex(tx.value)}
+        body = {
+            "from": tx.sender,
+            "data": tx.data,
+            "nonce": hex(nonce),
+            "gas": hex(tx.gas),
+            "value": hex(tx.value),
+        }
         body |= {"maxFeePerGas": hex(200 * 10**9), "maxPriorityFeePerGas": hex(10**9), "chainId": hex(31337)}
         return body if tx.to is None else body | {"to": tx.to}
 
@@ -120,35 +133,48 @@ class Chain:
         sent: list[Sent] = []
         for tx, request, answer in zip(wanted, requests, answers, strict=True):
             if isinstance(answer, RpcError):
-                raise TransactionFailed(f"{tx.what}: refused: {answer}") from answer
+                raise TransactionError(f"{tx.what}: refused: {answer}") from answer
             sent.append(Sent(tx, cast("str", answer), request))
         self._pending += sent
         return sent
 
     def mine(self, timestamp: int | None = None, txs: Iterable[Tx] = ()) -> Block:
-        """Send `txs`, mine one block with everything pending, check each; raises `TransactionFailed`."""
+        """Send `txs`, mine one block with everything pending, check each; raises `TransactionError`."""
         self.send(txs)
         number = self.node.mine(timestamp)
         pending, self._pending = self._pending, []
         block = self.read_block(number, pending)
         if len(block.receipts) != len(pending):
-            raise TransactionFailed(f"block {number} took {len(block.receipts)} of {len(pending)} transactions")
+            raise TransactionError(f"block {number} took {len(block.receipts)} of {len(pending)} transactions")
         return block
 
     def read_block(self, number: int, sent: Sequence[Sent]) -> Block:
-        """A mined block with those of `sent` that are in it; raises `TransactionFailed` on an unexpected revert."""
+        """A mined block with those of `sent` that are in it; raises `TransactionError` on an unexpected revert."""
         header = self.node.block(number)
         by_hash = {item.hash: item for item in sent}
         receipts: list[Receipt] = []
         for raw in self.node.rpc("eth_getBlockReceipts", hex(number)):
             item = by_hash.get(raw["transactionHash"])
             if item is None:
-                raise TransactionFailed(f"block {number} has a transaction that was not sent: {raw['transactionHash']}")
+                raise TransactionError(f"block {number} has a transaction that was not sent: {raw['transactionHash']}")
             ok = raw["status"] == "0x1"
             if not ok and not item.tx.may_fail:
-                raise TransactionFailed(f"{item.tx.what}: {self._why(item, number)}")
+                raise TransactionError(f"{item.tx.what}: {self._why(item, number)}")
             receipts.append(Receipt(item, ok, int(raw["gasUsed"], 16), raw["logs"]))
         return Block(number, header["hash"], int(header["timestamp"], 16), receipts)
+
+    def read_replaced(self, number: int, sent: Sequence[Sent]) -> Block:
+        """A block that a reorg put in, known by sender and nonce: hashes may be new. Checks as `read_block` does."""
+        raw = self.node.block(number, full=True)["transactions"]
+        by_nonce = {(item.request["from"], int(item.request["nonce"], 16)): item for item in sent}
+        found = [
+            Sent(item.tx, tx["hash"], item.request)
+            for tx in raw
+            if (item := by_nonce.get((tx["from"].lower(), int(tx["nonce"], 16)))) is not None
+        ]
+        if len(found) != len(sent):
+            raise TransactionError(f"block {number} took {len(found)} of {len(sent)} transactions")
+        return self.read_block(number, found)
 
     def _why(self, item: Sent, number: int) -> str:
         call = {key: value for key, value in item.request.items() if key in ("from", "to", "data", "value", "gas")}
@@ -184,7 +210,7 @@ class Chain:
         """Many reads in one `eth_call` through Multicall3, all at `block`; None where one reverted."""
         if not calls:
             return []
-        inner = [(call.to, bytes.fromhex(call.data[2:])) for call in calls]
+        inner = [(call.to, call.data) for call in calls]
         request = {"to": MULTICALL3, "data": abi.encode(_AGGREGATE, False, inner), "gas": hex(CALL_GAS)}
         (results,) = abi.decode("(bool,bytes)[]", self.node.rpc("eth_call", request, tag(block)))
         return [
@@ -193,11 +219,11 @@ class Chain:
         ]
 
     def reads(self, calls: Sequence[Call], block: int | str = "latest") -> list[tuple[Any, ...]]:
-        """`multicall` where nothing may revert; raises `TransactionFailed` naming the first that did."""
+        """`multicall` where nothing may revert; raises `TransactionError` naming the first that did."""
         answers: list[tuple[Any, ...]] = []
         for call, answer in zip(calls, self.multicall(calls, block), strict=True):
             if answer is None:
-                raise TransactionFailed(f"{call.signature} on {call.to} reverted at block {block}")
+                raise TransactionError(f"{call.signature} on {call.to} reverted at block {block}")
             answers.append(answer)
         return answers
 
