@@ -6,13 +6,16 @@ DefiwatchError
 ├── SourceError           exit 3: no source could be reached
 │   ├── EndpointError     one endpoint failed; another may serve
 │   │   ├── LimitError    it refused for size or rate: ask for less, or later
-│   │   └── AnswerError   it answered nonsense
+│   │   ├── AnswerError   it answered nonsense
+│   │   └── NodeError     it answered with a JSON-RPC error of its own
+│   │       └── UnknownBlockError  it lacks that block, or no longer has its state
 │   └── WrongChainError   it serves another chain than the configuration says
 ├── RecordingError        exit 2: a recording that cannot be read at all
 ├── DecodeError           a log that does not fit its event; counted, told once, skipped
 ├── ReadError             a contract's answer that does not fit its call
 ├── DifferenceError       exit 4: `prove` or `journal verify` found a difference
-└── StoreError            exit 1: our own data on disk is damaged or locked
+├── StoreError            exit 1: our own data on disk is damaged or locked
+└── DeliveryError         exit 1: a channel (program, webhook) did not take what it was sent
 """
 
 from __future__ import annotations
@@ -73,6 +76,28 @@ class AnswerError(EndpointError):
     """The endpoint answered something that the question does not admit."""
 
 
+class NodeError(EndpointError):
+    """The node answered with a JSON-RPC error; `code`, `message` and `data` are as it gave them."""
+
+    def __init__(self, text: str, *, code: int = 0, message: str = "", data: object = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    @property
+    def answer(self) -> dict[str, object]:
+        """The error object, as a recording keeps it."""
+        kept: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.data is not None:
+            kept["data"] = self.data
+        return kept
+
+
+class UnknownBlockError(NodeError):
+    """The node does not have the block that was named, or no longer (or not yet) its state."""
+
+
 class WrongChainError(SourceError):
     """The endpoint serves another chain than the configuration says."""
 
@@ -99,3 +124,7 @@ class DifferenceError(DefiwatchError):
 
 class StoreError(DefiwatchError):
     """Our own data on disk is damaged, locked or from another version."""
+
+
+class DeliveryError(DefiwatchError):
+    """A channel (a program, a webhook) did not take what it was sent; the text says what it answered."""

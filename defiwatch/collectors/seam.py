@@ -1,7 +1,7 @@
 """The seam between collectors and the engine.
 
-A collector emits frames; `emit` returns once the line has taken the frame, so what the line still needs can be asked right
-after. There is no queue between them: a slow engine makes the collector wait, which is the bound.
+A collector emits frames; `emit` returns once the line has taken the frame, so what the line still needs can be asked
+right after. There is no queue between them: a slow engine makes the collector wait, which is the bound.
 """
 
 from __future__ import annotations

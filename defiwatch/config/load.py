@@ -1,7 +1,7 @@
 """Reading and checking a configuration file.
 
-Unknown keys, wrong types, bad addresses and chains that are named but not defined are refused; the error names file, key
-and what was expected. `${NAME}` in a string is filled in from the environment, which is the only place for secrets.
+Unknown keys, wrong types, bad addresses and chains that are named but not defined are refused; the error names file,
+key and what was expected. `${NAME}` in a string is filled in from the environment, which is the only place for secrets.
 """
 
 from __future__ import annotations
@@ -165,17 +165,7 @@ def _checked(config: Config) -> Config:
             raise ConfigError(
                 f"{where}.chain: {item.chain!r} is not among [[chains]] (defined: {', '.join(sorted(names)) or 'none'})"
             )
-        deployments.append(
-            msgspec.structs.replace(
-                item,
-                address=_address(item.address, f"{where}.address"),
-                factory=_address(item.factory, f"{where}.factory"),
-                lens=_address(item.lens, f"{where}.lens"),
-                feeds=tuple(_address(a, f"{where}.feeds[{j}]") for j, a in enumerate(item.feeds)),
-                tokens=tuple(_address(a, f"{where}.tokens[{j}]") for j, a in enumerate(item.tokens)),
-                pools=tuple(_pool_id(a, f"{where}.pools[{j}]") for j, a in enumerate(item.pools)),
-            )
-        )
+        deployments.append(_normal(item, where))
     for i, wallet in enumerate(config.watch.wallets):
         if not is_address(wallet) and not re.fullmatch(r"(?:[^\s.]+\.)+[a-z]{2,}", wallet):
             raise ConfigError(f"watch.wallets[{i}]: expected an address or an ENS name, got {wallet!r}")
@@ -201,6 +191,28 @@ def _checked(config: Config) -> Config:
             raise ConfigError(f"sinks.exec.{label}.command: expected a program and its arguments, got an empty list")
         _with(f"sinks.exec.{label}.timeout", duration, program.timeout)
     return msgspec.structs.replace(config, chains=tuple(chains), deployments=tuple(deployments))
+
+
+def _normal(item: Deployment, where: str) -> Deployment:
+    """Addresses checked and in lower case."""
+    return msgspec.structs.replace(
+        item,
+        address=_address(item.address, f"{where}.address"),
+        factory=_address(item.factory, f"{where}.factory"),
+        lens=_address(item.lens, f"{where}.lens"),
+        feeds=tuple(_address(a, f"{where}.feeds[{j}]") for j, a in enumerate(item.feeds)),
+        tokens=tuple(_address(a, f"{where}.tokens[{j}]") for j, a in enumerate(item.tokens)),
+        pools=tuple(_pool_id(a, f"{where}.pools[{j}]") for j, a in enumerate(item.pools)),
+    )
+
+
+def checked_deployment(raw: object, where: str) -> Deployment:
+    """A deployment as a recording's header states it; keys of a later version are left aside. ConfigError if none."""
+    kept = {k: v for k, v in raw.items() if k in Deployment.__struct_fields__} if isinstance(raw, dict) else raw
+    try:
+        return _normal(msgspec.convert(kept, Deployment, strict=True), where)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _pool_id(value: str, where: str) -> str:

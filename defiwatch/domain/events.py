@@ -78,6 +78,18 @@ class Liquidated(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
     log_index: int
 
 
+class BadDebt(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
+    """Debt was written off at the suppliers' or the reserves' cost: `amount` of `asset`, in its own units."""
+
+    protocol: str
+    market: Address
+    account: Address
+    asset: Address
+    amount: int
+    tx: Hash
+    log_index: int
+
+
 class PricePushed(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
     """An oracle published: `answer` in 10**-decimals of the quote unit, `updated_at` Unix seconds."""
 
@@ -104,4 +116,4 @@ class Transferred(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
     log_index: int
 
 
-Fact: TypeAlias = Swapped | LiquidityMoved | Liquidated | PricePushed | Transferred
+Fact: TypeAlias = Swapped | LiquidityMoved | Liquidated | BadDebt | PricePushed | Transferred

@@ -24,6 +24,8 @@ class Observation(msgspec.Struct, frozen=True):
     log_index: int = -1
     facts: dict[str, float] = {}
     """What reasons quote and models do not learn: sizes, prices."""
+    learnable: bool = True
+    """False where nothing happened and it was only looked at again: models score it and never learn it."""
 
 
 class FeatureSurprise(msgspec.Struct, frozen=True):

@@ -68,6 +68,8 @@ class Assessment(msgspec.Struct, frozen=True):
     once: bool = False
     budgeted: bool = False
     """Whether the alert budget may hold it back (learned scores; never exact or critical ones)."""
+    incident: bool = False
+    """Whether each occurrence is one of its own: a new one after a calm is raised anew, it does not worsen the old."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +135,41 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     base_decimals: int = 8
     unknown: str = ""
     label: str = ""
+    base: str = "USD"
+    """What the base currency is: USD, or the symbol of the loan token in which a market counts."""
+
+
+class Market(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One lendable asset of a lending market as it stands at one block. Amounts in the asset's units, rates a year (0.05: 5 %).
+
+    `cash` is what suppliers could withdraw now. Caps are 0 where there is none. `debt_known` is the part of `borrowed`
+    that belongs to accounts on the book, in the same units. `price` is for one whole asset, in base-currency units.
+    """
+
+    chain_id: ChainId
+    protocol: str
+    id: str
+    label: str
+    asset: Address
+    symbol: str
+    decimals: int
+    supplied: int
+    borrowed: int
+    cash: int
+    debt_known: int
+    price: int = 0
+    base_decimals: int = 8
+    base: str = "USD"
+    bad_debt: int = 0
+    supply_cap: int = 0
+    borrow_cap: int = 0
+    borrow_rate: float = 0.0
+    supply_rate: float = 0.0
+    paused: bool = False
+    frozen: bool = False
+    block: int = 0
+    time: int = 0
+    unknown: str = ""
 
 
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,6 +190,16 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     block: int = 0
     time: int = 0
     unknown: str = ""
+    raw: bool = False
+    """Whether a token's decimals are not known: price and reserves are in smallest units then (`unknown` says it)."""
+    depth: tuple[int, int] = (0, 0)
+    """What moves the price by 2 %, fee included: paid in token 0 it falls, in token 1 it rises; 0 where not known."""
+    share: float = 0.0
+    """The largest token's part of what is inside, 0..1, each counted at par; 0.0 for pools not meant to be balanced."""
+    checks: int = 0
+    """How often its state was compared with the contract's."""
+    mismatches: int = 0
+    """How often that, or an event, showed that it had been wrong; it was read anew each time."""
 
 
 class Feed(msgspec.Struct, frozen=True, omit_defaults=True):

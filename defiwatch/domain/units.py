@@ -22,6 +22,14 @@ def to_float(amount: int, decimals: int) -> float:
     return amount / cast("int", 10**decimals)
 
 
+def ratio(up: int, down: int) -> float:
+    """`up` / `down` as a float, correctly rounded; infinity where it is too large for one. `down` is not 0."""
+    try:
+        return up / down
+    except OverflowError:
+        return math.inf
+
+
 def sig6(value: float) -> float:
     """`value` rounded to 6 significant digits; infinities and NaN are refused because JSON has none."""
     if value == 0.0:

@@ -1,1 +1,7 @@
-"""Models."""
+"""Models that learn online, through river: a cheap bundle of running tails a subject, a forest a kind of subject."""
+
+from __future__ import annotations
+
+from defiwatch.models.stage import Models
+
+__all__ = ["Models"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -79,6 +80,7 @@ def split_types(text: str) -> list[str]:
 _ARRAY = re.compile(r"^(.*)\[(\d*)\]$")
 
 
+@lru_cache(maxsize=1024)
 def is_dynamic(kind: str) -> bool:
     """Whether a type's size depends on its value."""
     if array := _ARRAY.match(kind):
@@ -88,6 +90,7 @@ def is_dynamic(kind: str) -> bool:
     return kind in ("bytes", "string")
 
 
+@lru_cache(maxsize=1024)
 def head_words(kind: str) -> int:
     """How many 32-byte words a type takes in the head."""
     if is_dynamic(kind):
@@ -173,7 +176,11 @@ def _encode_word(kind: str, value: Any) -> str:
     if kind == "address":
         return str(value)[2:].lower().rjust(64, "0")
     if kind.startswith(("uint", "int")):
-        return f"{int(value) % _UINT256:064x}"
+        number = int(value)
+        low, high = (0, _UINT256) if kind[0] == "u" else (-_INT256, _INT256)
+        if not low <= number < high:
+            raise ValueError(f"{number} is no {kind}")
+        return f"{number % _UINT256:064x}"
     if kind == "bool":
         return f"{int(value):064x}"
     if kind.startswith("bytes") and kind != "bytes":
@@ -257,14 +264,24 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("_")).lower()
 
 
+_TYPE = re.compile(r"(?:\(.*\)|[a-z0-9]+)(?:\[\d*\])*")
+"""A type at the start of a parameter: a tuple or an elementary one, with any number of array brackets."""
+
+
+def is_word(kind: str) -> bool:
+    """Whether a type is one plain 32-byte word: no array, no tuple, of fixed size."""
+    return not kind.endswith("]") and not kind.startswith("(") and not is_dynamic(kind)
+
+
 def parse_params(text: str) -> list[Param]:
     """The parameters of "Name(type indexed name, …)"; unnamed ones are arg0, arg1, …"""
     inner = text[text.index("(") + 1 : text.rindex(")")]
     params: list[Param] = []
     for i, part in enumerate(split_types(inner)):
-        close = part.rfind(")")
-        cut = part.find("]", close) if close >= 0 and part[close + 1 : close + 2] == "[" else close
-        kind, rest = (part[: cut + 1], part[cut + 1 :].split()) if close >= 0 else (part.split()[0], part.split()[1:])
+        match = _TYPE.match(part)
+        if match is None:
+            raise ValueError(f"expected a type, got {part!r}")
+        kind, rest = match[0], part[match.end() :].split()
         indexed = "indexed" in rest
         names = [word for word in rest if word != "indexed"]
         params.append(Param(_canonical(kind), names[0] if names else f"arg{i}", indexed))
@@ -296,10 +313,10 @@ def event(declaration: str, into: type[E]) -> EventSpec[E]:
     topic_at, data_at = 1, 0
     for param in params:
         if param.indexed:
-            kind = param.type if not (is_dynamic(param.type) or param.type.startswith("(")) else "bytes32"
+            kind = param.type if is_word(param.type) else "bytes32"  # all else is hashed
             expressions[snake(param.name)] = _expression(kind, f"topics[{topic_at}]", 2)
             topic_at += 1
-        elif head_words(param.type) == 1 and not is_dynamic(param.type) and not param.type.startswith("("):
+        elif is_word(param.type):
             expressions[snake(param.name)] = _expression(param.type, "data", 2 + 64 * data_at)
             data_at += 1
         else:
@@ -312,13 +329,16 @@ def event(declaration: str, into: type[E]) -> EventSpec[E]:
             data_at += head_words(param.type)
     body = ", ".join(f"{field}={expressions[field]}" for field in fields)
     size = 2 + 64 * data_words
+    short_topic = "".join(f" or len(topics[{i}]) != 66" for i in range(1, topics))
     source = f"""
 def decode(log):
     topics = log.topics
     data = log.data
-    if len(topics) != {topics} or len(data) {"<" if dynamic else "!="} {size}:
-        raise error("{name}: expected {topics} topics and {data_words} words of data, got "
-                    f"{{len(topics)}} and {{(len(data) - 2) / 64:g}} (block {{log.block_number}}, log {{log.log_index}})")
+    if len(topics) != {topics} or len(data) {"<" if dynamic else "!="} {size}{short_topic}:
+        sizes = ", ".join(f"{{len(topic) / 2 - 1:g}}" for topic in topics)
+        raise error("{name}: expected {topics} topics of 32 bytes and {data_words} words of data, got topics of "
+                    f"[{{sizes}}] bytes and {{(len(data) - 2) / 64:g}} words "
+                    f"(block {{log.block_number}}, log {{log.log_index}})")
     try:
         return into(address=log.address.lower(), tx=log.transaction_hash or "",
                     log_index=int(log.log_index, 16) if log.log_index else -1, {body})

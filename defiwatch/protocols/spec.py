@@ -18,7 +18,7 @@ from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact
 from defiwatch.domain.frames import CallResult, RawLog
 from defiwatch.domain.ids import Address, ChainId
-from defiwatch.domain.risk import Feed, Pool, Position
+from defiwatch.domain.risk import Feed, Market, Pool, Position
 from defiwatch.protocols.abi import Call, EventSpec
 
 K = TypeVar("K", bound=Hashable)
@@ -140,6 +140,10 @@ class Instance(ABC):
     def position(self, book: Book, at: BlockRef, account: Address) -> Position | None:  # noqa: ARG002
         """One account's position."""
         return None
+
+    def markets(self, book: Book, at: BlockRef) -> Iterable[Market]:  # noqa: ARG002
+        """Its lendable assets as they stand at the block `at`."""
+        return ()
 
     def feeds(self, book: Book) -> Iterable[Feed]:  # noqa: ARG002
         """Its oracle feeds as they stand."""

@@ -1,1 +1,32 @@
-"""Scoring."""
+"""Scoring: named parts that add up to one 0..100 per subject. Pure; the parts are what the user reads as reasons."""
+
+from __future__ import annotations
+
+from defiwatch.scoring.pools import assess, assess_drain, assess_pool
+from defiwatch.scoring.positions import (
+    PositionJudge,
+    PositionTrack,
+    assess_position,
+    correlated,
+    liquidation_executed,
+    nearest,
+    position_gone,
+)
+from defiwatch.scoring.prices import Quoted, assess_deviation
+from defiwatch.scoring.sources import source_silent
+
+__all__ = [
+    "PositionJudge",
+    "PositionTrack",
+    "Quoted",
+    "assess",
+    "assess_deviation",
+    "assess_drain",
+    "assess_pool",
+    "assess_position",
+    "correlated",
+    "liquidation_executed",
+    "nearest",
+    "position_gone",
+    "source_silent",
+]

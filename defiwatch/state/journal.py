@@ -1,7 +1,7 @@
 """The book of one chain, with a journal: every write can be undone, block by block.
 
-A reorg pops blocks off the end. The journal keeps the last `depth` blocks; what is older is final here, and a deeper reorg
-raises `JournalTooShortError`, after which the caller must start again from reads.
+A reorg pops blocks off the end. The journal keeps the last `depth` blocks; what is older is final here, and a deeper
+reorg raises `JournalTooShortError`, after which the caller must start again from reads.
 """
 
 from __future__ import annotations

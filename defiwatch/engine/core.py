@@ -1,0 +1,222 @@
+"""The engine: every frame, numbered at one door, to the lines it concerns; their alerts, in order, to whoever listens.
+
+Synchronous and free of I/O: live, replay, evaluation and tests all call `Engine.feed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from defiwatch.config import Chain, Config, Deployment, digest
+from defiwatch.config.load import checked_deployment
+from defiwatch.domain.frames import (
+    RECORDING_SCHEMA,
+    BlockFrame,
+    ChainRef,
+    Frame,
+    HeaderFrame,
+    HealthFrame,
+    ReadsFrame,
+    RemovedFrame,
+    VerifiedFrame,
+)
+from defiwatch.domain.ids import MARKET
+from defiwatch.domain.risk import Alert
+from defiwatch.domain.units import from_iso
+from defiwatch.domain.view import Snapshot, SourceRow
+from defiwatch.engine.judge import Judge
+from defiwatch.engine.line import Line, LineSettings
+from defiwatch.engine.picture import picture
+from defiwatch.errors import ConfigError, RecordingError
+from defiwatch.protocols.registry import create
+
+
+class Engine:
+    """All lines and their merge. `mode` is live, replay or demo and only tells the faces which it is.
+
+    Live, the lines come from the configuration at once; a replay takes chains and deployments from the recording's
+    header and the rest (thresholds, watch list, models) from the configuration.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        mode: str = "live",
+        on_alert: Callable[[Alert], None] | None = None,
+        on_frame: Callable[[int, Frame], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.mode = mode
+        self.on_alert = on_alert
+        self.on_frame = on_frame
+        self.sequence = 0
+        self.progress: float | None = None
+        self.lines: dict[int, Line] = {}
+        self.sources: dict[str, SourceRow] = {}
+        self.counted: dict[str, int] = {}
+        self.events_per_s = 0.0
+        self._notices: list[str] = []
+        self.told: list[str] = []
+        """Every notice handed out so far."""
+        if mode == "live":
+            for chain in config.chains:
+                self._add_line(chain, [d for d in config.deployments if d.chain == chain.name])
+        self._market()
+
+    def feed(self, frame: Frame) -> list[Alert]:
+        """Take one frame. Returns the alerts it led to, in output order (line by line, by chain id)."""
+        self.sequence += 1
+        if self.on_frame is not None:
+            self.on_frame(self.sequence, frame)
+        if isinstance(frame, HeaderFrame):
+            self._header(frame)
+            return []
+        if isinstance(frame, BlockFrame | RemovedFrame | ReadsFrame | VerifiedFrame):
+            alerts = self._chain_line(frame.chain_id).step(frame)
+        else:
+            if isinstance(frame, HealthFrame):
+                self._health(frame)
+            alerts = [alert for chain_id in sorted(self.lines) for alert in self.lines[chain_id].step(frame)]
+        return self._tell(alerts)
+
+    def finish(self) -> list[Alert]:
+        """The frames are over: judge what still waits for reads."""
+        return self._tell([alert for chain_id in sorted(self.lines) for alert in self.lines[chain_id].settle()])
+
+    def header(self) -> HeaderFrame:
+        """The first line of a recording that begins now."""
+        return HeaderFrame(
+            schema=RECORDING_SCHEMA,
+            chains=tuple(
+                ChainRef(line.settings.chain_id, line.settings.name, line.settings.confirmations)
+                for chain_id, line in sorted(self.lines.items())
+                if chain_id != MARKET
+            ),
+            deployments=tuple(msgspec.Raw(_plain(d)) for d in self.config.deployments),
+            config_hash=digest(self.config),
+        )
+
+    def notices(self) -> list[str]:
+        """What is to be told and is no alert, each once; handing it out empties it."""
+        fresh, self._notices = self._notices, []
+        for chain_id in sorted(self.lines):
+            fresh += [
+                f"{self.lines[chain_id].settings.name}: {text}"
+                for text in self.lines[chain_id].intake.book.take_notices()
+            ]
+        return fresh
+
+    def snapshot(self) -> Snapshot:
+        """The whole as it stands."""
+        return picture(
+            self.lines.values(),
+            sequence=self.sequence,
+            mode=self.mode,
+            progress=self.progress,
+            sources=self.sources.values(),
+            notices=self.told[-50:],
+            events_per_s=self.events_per_s,
+        )
+
+    def notice(self, text: str) -> None:
+        """Tell something that is no alert, once."""
+        count = self.counted.get(text, 0)
+        self.counted[text] = count + 1
+        if count == 0:
+            self._notices.append(text)
+
+    def _tell(self, alerts: list[Alert]) -> list[Alert]:
+        if self.on_alert is not None:
+            for alert in alerts:
+                self.on_alert(alert)
+        return alerts
+
+    def _header(self, frame: HeaderFrame) -> None:
+        if frame.schema != RECORDING_SCHEMA:
+            raise RecordingError(f"a recording of schema {frame.schema!r}; this version reads {RECORDING_SCHEMA}")
+        if frame.start != "cold":
+            self.notice(f"the recording did not start cold (state {frame.start}): what it began with is not known here")
+        try:
+            deployments = [
+                checked_deployment(msgspec.json.decode(raw), f"deployments[{i}]")
+                for i, raw in enumerate(frame.deployments)
+            ]
+        except (ConfigError, msgspec.DecodeError) as error:
+            raise RecordingError(f"the recording's header: {error}") from error
+        for ref in frame.chains:
+            if ref.chain_id in self.lines:
+                continue
+            chain = self._configured(ref.chain_id) or Chain(name=ref.name, chain_id=ref.chain_id)
+            confirmations = ref.confirmations or frame.confirmations or chain.confirmations or 12
+            chain = msgspec.structs.replace(chain, name=ref.name, confirmations=confirmations)
+            mine = [d for d in deployments if d.chain == ref.name] or [
+                d for d in self.config.deployments if d.chain == chain.name
+            ]
+            self._add_line(chain, mine)
+
+    def _configured(self, chain_id: int) -> Chain | None:
+        return next((chain for chain in self.config.chains if chain.chain_id == chain_id), None)
+
+    def _add_line(self, chain: Chain, deployments: Sequence[Deployment]) -> None:
+        instances = []
+        for deployment in deployments:
+            try:
+                instances.append(create(chain.chain_id, deployment))
+            except ConfigError as error:
+                if self.mode == "live":
+                    raise
+                self.notice(f"the recording's header: {error}; left aside")
+        settings = LineSettings(
+            chain.chain_id, chain.name, chain.confirmations, chain.journal, chain.block_time or 12.0
+        )
+        judge = self._judge(settings)
+        self.lines[chain.chain_id] = Line(settings, instances, judge)
+
+    def _market(self) -> None:
+        settings = LineSettings(MARKET, "market", 0)
+        self.lines[MARKET] = Line(settings, (), self._judge(settings))
+
+    def _judge(self, settings: LineSettings) -> Judge:
+        depth = max(settings.journal, settings.confirmations + 1)
+        return Judge(settings.chain_id, settings.name, self.config, depth=depth, confirmations=settings.confirmations)
+
+    def _chain_line(self, chain_id: int) -> Line:
+        line = self.lines.get(chain_id)
+        if line is None:
+            chain = self._configured(chain_id)
+            if chain is None:
+                self.notice(
+                    f"frames of chain {chain_id}, which neither the recording's header nor the configuration names"
+                )
+                chain = Chain(name=f"chain-{chain_id}", chain_id=chain_id, confirmations=12, block_time=12.0)
+            self._add_line(chain, [d for d in self.config.deployments if d.chain == chain.name])
+            line = self.lines[chain_id]
+        return line
+
+    def _health(self, frame: HealthFrame) -> None:
+        before = self.sources.get(frame.source)
+        chain = self.lines[frame.chain_id].settings.name if frame.chain_id in self.lines else ""
+        self.sources[frame.source] = SourceRow(
+            name=frame.source,
+            chain=chain,
+            state=frame.state,
+            detail=frame.detail or "",
+            height=frame.height if frame.height is not None else (before.height if before else None),
+            latency_ms=frame.latency_ms if frame.latency_ms is not None else (before.latency_ms if before else None),
+            frames=(before.frames if before else 0) + 1,
+            time=from_iso(frame.time),
+        )
+
+
+def _plain(deployment: Deployment) -> bytes:
+    """A deployment as JSON without the keys that were not set."""
+    defaults = Deployment(chain="", protocol="")
+    kept = {
+        name: getattr(deployment, name)
+        for name in deployment.__struct_fields__
+        if getattr(deployment, name) != getattr(defaults, name)
+    }
+    return msgspec.json.encode(kept)

@@ -1,0 +1,187 @@
+"""The judge of one line: facts to features, features to models, both to scoring, and scores to the life of alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from defiwatch.alerts import AlertBook
+from defiwatch.config import Config, duration
+from defiwatch.domain.events import BlockRef, Fact, Liquidated, Swapped
+from defiwatch.domain.frames import InputFrame, QuoteFrame
+from defiwatch.domain.ids import MARKET
+from defiwatch.domain.learning import Observation
+from defiwatch.domain.risk import Alert, Assessment, Finality, Pool, Position, Trust
+from defiwatch.domain.units import to_float
+from defiwatch.engine.intake import Applied, Intake
+from defiwatch.features import Features
+from defiwatch.models import Models
+from defiwatch.scoring import PositionJudge, Quoted, assess, assess_deviation, position_gone, source_silent
+from defiwatch.state.hours import traded
+from defiwatch.state.prices import Deviation, PriceBook
+
+PositionKey = tuple[str, str, str]
+PoolKey = tuple[str, str]
+
+
+class Judge:
+    """What one line thinks of what it sees. Everything here follows from frames and configuration alone."""
+
+    def __init__(self, chain_id: int, name: str, config: Config, *, depth: int, confirmations: int) -> None:
+        self.chain_id = chain_id
+        self.name = name
+        self.settings = config.alerts
+        self.features = Features(duration(config.alerts.drain_window))
+        self.models = Models(config.models)
+        self.alerts = AlertBook(config.alerts, depth=depth)
+        self.positions = PositionJudge(config.alerts)
+        self.prices = PriceBook(chain_id)
+        self.watched = frozenset(wallet.lower() for wallet in config.watch.wallets)
+        self.finality: Finality = "head" if confirmations else "confirmed"
+        self.standing: dict[PositionKey, tuple[Position, Assessment | None]] = {}
+        """Every position as it was judged last."""
+        self.pools: dict[PoolKey, Assessment] = {}
+        """Every pool's last judgement."""
+        self.traded: dict[PoolKey, int] = {}
+        """Trades seen, by pool."""
+
+    def on_new_block(self, at: BlockRef) -> None:
+        """A block begins: what changes from here on rests on it."""
+        self.alerts.open_block(at)
+
+    def on_events(
+        self, intake: Intake, applied: Iterable[Applied], at: BlockRef, now: float, trust: Trust
+    ) -> tuple[tuple[Observation, ...], list[Alert]]:
+        """Judge what a block's events show. Returns what the models are to learn once the block is confirmed."""
+        observations: list[Observation] = []
+        alerts: list[Alert] = []
+
+        def pool_of(protocol: str, pool_id: str) -> Pool | None:
+            for instance in intake.instances:
+                if instance.protocol == protocol:
+                    found = instance.pool(intake.book, pool_id)
+                    if found is not None:
+                        return found
+            return None
+
+        for item in applied:
+            for fact in item.facts:
+                alerts += self._happened(intake, at, fact, now, trust)
+                pool = item.instance.pool(intake.book, fact.pool) if isinstance(fact, Swapped) else None
+                if isinstance(fact, Swapped):
+                    decimals = pool.decimals[0] if pool and pool.decimals else 0
+                    amount = to_float(abs(fact.amount0), decimals)
+                    key = (fact.protocol, fact.pool)
+                    self.traded[key] = self.traded.get(key, 0) + 1
+                    traded(intake.book, (fact.protocol, fact.pool), at.time, fact.price, amount)
+                found = tuple(self.features.on_fact(intake.book, at, fact, pool))
+                observations += found
+                alerts += self._score(found, at, now, trust)
+        found = tuple(self.features.on_block(intake.book, at, pool_of, self.alerts.subjects("pool.")))
+        observations += found
+        alerts += self._score(found, at, now, trust)
+        return tuple(observations), alerts
+
+    def on_positions(
+        self, intake: Intake, positions: Sequence[Position], at: BlockRef, now: float, trust: Trust
+    ) -> list[Alert]:
+        """Judge every lending position, then the prices that they and the pools show."""
+        alerts: list[Alert] = []
+        judged: dict[PositionKey, tuple[Position, Assessment | None]] = {}
+        for position in positions:
+            watched = position.account in self.watched
+            assessment = self.positions.assess(intake.book, position, watched=watched)
+            judged[position.protocol, position.market, position.account] = (position, assessment)
+            if assessment is not None:
+                alerts += self._update(assessment, at, now, trust)
+        alerts += self._gone(judged, at, now, trust)
+        self.standing = judged
+        feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
+        pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
+        self.prices.refresh(feeds, pools, now, positions)
+        return alerts + self._deviations(now, at, trust)
+
+    def on_quote(self, frame: QuoteFrame, now: float, at: BlockRef | None) -> list[Alert]:
+        """A venue's price."""
+        return self._deviations(now, at, "single") if self.prices.on_quote(frame, now) else []
+
+    def on_silence(self, seconds: float, now: float) -> list[Alert]:
+        """No block came for `seconds` of the wall's time."""
+        if self.chain_id == MARKET:
+            return []
+        return self._update(source_silent(self.name, self.chain_id, seconds, self.settings), None, now, "single")
+
+    def on_input(self, frame: InputFrame, now: float) -> bool:
+        """What the user says of an alert."""
+        return self.alerts.on_input(frame, now)
+
+    def on_undone(self, block: BlockRef, now: float) -> list[Alert]:
+        """A reorg took `block` away."""
+        self.standing = {key: item for key, item in self.standing.items() if item[0].block < block.number}
+        return list(self.alerts.undo_block(block, now))
+
+    def learn(self, observations: Iterable[Observation]) -> None:
+        """The block of these observations is confirmed."""
+        for observation in observations:
+            self.models.learn(observation)
+
+    def _score(self, observations: Iterable[Observation], at: BlockRef, now: float, trust: Trust) -> list[Alert]:
+        alerts: list[Alert] = []
+        for observation in observations:
+            surprise = self.models.score(observation)
+            for assessment in assess(observation, surprise, self.settings):
+                if assessment.kind == "pool.anomaly":
+                    key = (assessment.subject.protocol, assessment.subject.id)
+                    last = self.pools.get(key)
+                    same_block = last is not None and last.evidence.block == at.number
+                    if last is None or not same_block or assessment.score > last.score:
+                        self.pools[key] = assessment
+                alerts += self._update(assessment, at, now, trust)
+        return alerts
+
+    def _happened(self, intake: Intake, at: BlockRef, fact: Fact, now: float, trust: Trust) -> list[Alert]:
+        if not isinstance(fact, Liquidated):
+            return []
+        before = self.standing.get((fact.protocol, fact.market, fact.account))
+        assessment = self.positions.executed(
+            intake.book, at, fact, before[0] if before else None, watched=fact.account in self.watched
+        )
+        return self._update(assessment, at, now, trust)
+
+    def _gone(
+        self, judged: dict[PositionKey, tuple[Position, Assessment | None]], at: BlockRef, now: float, trust: Trust
+    ) -> list[Alert]:
+        """Standing warnings whose position is no more: closed by its owner or liquidated whole."""
+        there = {(protocol, f"{market}:{account}") for protocol, market, account in judged}
+        alerts: list[Alert] = []
+        for row in self.alerts.standing():
+            alert = row.alert
+            if alert.kind == "liquidation.warning" and (alert.subject.protocol, alert.subject.id) not in there:
+                alerts += self._update(position_gone(alert, at), at, now, trust)
+        return alerts
+
+    def _deviations(self, now: float, at: BlockRef | None, trust: Trust) -> list[Alert]:
+        alerts: list[Alert] = []
+        for gap in self.prices.deviations():
+            if not self._mine(gap):
+                continue
+            quoted = [
+                Quoted(
+                    f"{price.kind} {price.source}",
+                    "dex" if price.kind == "assumed" else price.kind,
+                    price.price,
+                    price.time,
+                )
+                for price in (gap.low, gap.high)
+            ]
+            assessment = assess_deviation(gap.symbol, quoted, now, self.settings, chain_id=self.chain_id, at=at)
+            if assessment is not None:
+                alerts += self._update(assessment, at, now, trust)
+        return alerts
+
+    def _mine(self, gap: Deviation) -> bool:
+        """Two venues apart are the market line's to tell; whatever a chain says is the chain's."""
+        venues_only = gap.low.kind == "venue" and gap.high.kind == "venue"
+        return venues_only == (self.chain_id == MARKET)
+
+    def _update(self, assessment: Assessment, at: BlockRef | None, now: float, trust: Trust) -> list[Alert]:
+        return list(self.alerts.update(assessment, now, at=at, finality=self.finality, trust=trust))

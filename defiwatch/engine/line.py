@@ -1,0 +1,192 @@
+"""A line: one chain's stages in their order, from a frame to alerts.
+
+    frame → intake (reorgs, decode, state) → features → models (score) → scoring → alerts
+
+Positions are judged once a block's reads are in, at the latest when the next block comes. Models learn an observation
+when its block has `confirmations` blocks on top of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from defiwatch.clock import Clock
+from defiwatch.domain.events import BlockRef
+from defiwatch.domain.frames import (
+    BlockFrame,
+    Frame,
+    HealthFrame,
+    InputFrame,
+    QuoteFrame,
+    RawLog,
+    ReadsFrame,
+    RemovedFrame,
+    TickFrame,
+    VerifiedFrame,
+)
+from defiwatch.domain.learning import Observation
+from defiwatch.domain.risk import Alert, Position, Trust
+from defiwatch.domain.units import from_iso
+from defiwatch.engine.intake import Intake, block_ref
+from defiwatch.engine.judge import Judge
+from defiwatch.protocols.abi import Call
+from defiwatch.protocols.spec import Instance, LogFilter, Scan
+
+
+class LineSettings(msgspec.Struct, frozen=True):
+    """What a line is told of its chain. `block_time` in seconds."""
+
+    chain_id: int
+    name: str
+    confirmations: int = 12
+    journal: int = 256
+    block_time: float = 12.0
+
+
+class Line:
+    """One chain, stage by stage. `step` takes its frames in order; it implements `collectors.seam.Needs`."""
+
+    def __init__(self, settings: LineSettings, instances: Sequence[Instance], judge: Judge) -> None:
+        self.settings = settings
+        self.clock = Clock()
+        """The blocks' own time; what the wall says (ticks) is kept apart, in `arrival`."""
+        self.intake = Intake(settings.chain_id, instances, journal=max(settings.journal, settings.confirmations + 1))
+        self.judge = judge
+        self.trust: dict[str, Trust] = {}
+        self.last_block_seen: float | None = None
+        """By the clock of arrival (ticks), Unix seconds; None before the first tick."""
+        self.arrival = 0.0
+        self.warming: float | None = None
+        """How much of the warm-up is done, 0..1; None once it is over."""
+        self._unlearnt: deque[tuple[BlockRef, tuple[Observation, ...]]] = deque()
+        self._open = False
+
+    # What a collector asks.
+
+    def filters(self) -> Sequence[LogFilter]:
+        """The logs that its instances ask for."""
+        return self.intake.filters()
+
+    def wants(self) -> Sequence[Call]:
+        """The reads still open at the head."""
+        return self.intake.wants()
+
+    def scans(self) -> Sequence[Scan]:
+        """The history that is still open."""
+        return [scan for instance in self.intake.instances for scan in instance.scans(self.intake.book)]
+
+    def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:
+        """The calls that a piece of history leads to."""
+        calls: dict[Call, None] = {}
+        for instance in self.intake.instances:
+            if any(open_scan.key == scan.key for open_scan in instance.scans(self.intake.book)):
+                calls.update(dict.fromkeys(instance.on_scan(self.intake.book, scan, logs)))
+        return tuple(calls)
+
+    def blocks(self) -> Sequence[BlockRef]:
+        """The blocks that can still be undone, oldest first."""
+        return self.intake.book.blocks
+
+    # What the engine feeds.
+
+    def step(self, frame: Frame) -> list[Alert]:
+        """Take one frame; returns the alerts that it led to, in order."""
+        if isinstance(frame, BlockFrame):
+            return self._block(frame)
+        if isinstance(frame, ReadsFrame):
+            return self._reads(frame)
+        if isinstance(frame, RemovedFrame):
+            return self._undo(self.intake.on_removed(frame))
+        if isinstance(frame, VerifiedFrame):
+            self._verified(frame)
+            return []
+        if isinstance(frame, QuoteFrame):
+            return self.judge.on_quote(frame, max(self.clock.now, from_iso(frame.time)), self.intake.head)
+        if isinstance(frame, TickFrame):
+            return self._tick(frame)
+        if isinstance(frame, HealthFrame):
+            return []
+        if isinstance(frame, InputFrame):
+            self.judge.on_input(frame, self.clock.now)
+        return []
+
+    def settle(self) -> list[Alert]:
+        """Judge the head's positions if they still wait for reads that did not come."""
+        head = self.intake.head
+        if not self._open or head is None:
+            return []
+        self.intake.tell_missing(self.intake.wants())
+        return self._judge_positions(head)
+
+    def positions(self, at: BlockRef | None = None) -> list[Position]:
+        """Every lending position at the head (or `at`), in the order market, account."""
+        block = at or self.intake.head
+        if block is None:
+            return []
+        found = [p for instance in self.intake.instances for p in instance.positions(self.intake.book, block)]
+        return sorted(found, key=lambda p: (p.protocol, p.market, p.account))
+
+    def trust_of(self, block: BlockRef | None) -> Trust:
+        """How far the block was verified."""
+        return self.trust.get(block.hash, "single") if block else "single"
+
+    def _block(self, frame: BlockFrame) -> list[Alert]:
+        head = self.intake.head
+        alerts = self.settle() if head is not None and block_ref(frame).number > head.number else []
+        taken = self.intake.on_block(frame)
+        if taken.undone:
+            alerts += self._undo(taken.undone)
+        at = taken.opened
+        if at is None:
+            return alerts
+        self.clock.advance(at.time)
+        self.last_block_seen = self.arrival or None
+        self.judge.on_new_block(at)
+        observations, judged = self.judge.on_events(self.intake, taken.applied, at, self.clock.now, self.trust_of(at))
+        alerts += judged
+        self._unlearnt.append((at, observations))
+        self._learn(at)
+        self._open = True
+        if not self.intake.wants():
+            alerts += self._judge_positions(at)
+        return alerts
+
+    def _reads(self, frame: ReadsFrame) -> list[Alert]:
+        at_head = self.intake.on_reads(frame)
+        head = self.intake.head
+        if not at_head or head is None or self.intake.wants():
+            return []
+        return self._judge_positions(head)
+
+    def _judge_positions(self, at: BlockRef) -> list[Alert]:
+        self._open = False
+        return self.judge.on_positions(self.intake, self.positions(at), at, self.clock.now, self.trust_of(at))
+
+    def _undo(self, undone: Sequence[BlockRef]) -> list[Alert]:
+        alerts: list[Alert] = []
+        for block in undone:
+            self.trust.pop(block.hash, None)
+            while self._unlearnt and self._unlearnt[-1][0].number >= block.number:
+                self._unlearnt.pop()
+            alerts += self.judge.on_undone(block, self.clock.now)
+        if undone:
+            self._open = False
+        return alerts
+
+    def _learn(self, head: BlockRef) -> None:
+        while self._unlearnt and self._unlearnt[0][0].number <= head.number - self.settings.confirmations:
+            _, observations = self._unlearnt.popleft()
+            self.judge.learn(observations)
+
+    def _verified(self, frame: VerifiedFrame) -> None:
+        if frame.trust in ("single", "quorum", "consistent", "proof"):
+            self.trust[frame.hash.lower()] = frame.trust  # type: ignore[assignment]
+
+    def _tick(self, frame: TickFrame) -> list[Alert]:
+        self.arrival = max(self.arrival, from_iso(frame.time))
+        if self.last_block_seen is None:
+            self.last_block_seen = self.arrival
+        return self.judge.on_silence(self.arrival - self.last_block_seen, self.arrival)

@@ -1,0 +1,233 @@
+"""The snapshot: one frozen picture of all lines, for the screen and for `--snapshot-every`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from defiwatch.domain.ids import MARKET, short
+from defiwatch.domain.risk import Leg, Pool, Position
+from defiwatch.domain.units import UINT256_MAX, WAD, to_float
+from defiwatch.domain.view import (
+    SNAPSHOT_SCHEMA,
+    AlertRow,
+    AssetRow,
+    ChainRow,
+    MarketRow,
+    ModelRow,
+    PoolRow,
+    PositionRow,
+    PriceRow,
+    Snapshot,
+    SourceRow,
+)
+from defiwatch.engine.line import Line
+from defiwatch.scoring import nearest
+from defiwatch.state.hours import hour_change, hour_volume
+
+FEED = 200
+"""Changes that a snapshot carries at most."""
+
+
+def picture(
+    lines: Iterable[Line],
+    *,
+    sequence: int,
+    mode: str,
+    progress: float | None,
+    sources: Iterable[SourceRow],
+    notices: Iterable[str],
+    events_per_s: float,
+) -> Snapshot:
+    """All lines as they stand. Rows come most urgent first."""
+    ordered = sorted(lines, key=lambda line: line.settings.chain_id)
+    standing = [row for line in ordered for row in line.judge.alerts.standing()]
+    feed = [alert for line in ordered for alert in line.judge.alerts.feed()]
+    return Snapshot(
+        schema=SNAPSHOT_SCHEMA,
+        sequence=sequence,
+        time=max((max(line.clock.now, line.arrival) for line in ordered), default=0.0),
+        mode=mode,
+        progress=progress,
+        chains=tuple(_chain(line) for line in ordered if line.settings.chain_id != MARKET),
+        pools=tuple(sorted((row for line in ordered for row in _pools(line)), key=lambda row: (-row.score, row.key))),
+        positions=tuple(
+            sorted((row for line in ordered for row in _positions(line)), key=lambda row: (_urgency(row), row.key))
+        ),
+        markets=tuple(row for line in ordered for row in _markets(line)),
+        prices=tuple(row for line in ordered for row in _prices(line)),
+        alerts=tuple(sorted(standing, key=_standing_order)),
+        feed=tuple(sorted(feed, key=lambda alert: alert.time, reverse=True)[:FEED]),
+        sources=tuple(sorted(sources, key=lambda row: (row.chain, row.name))),
+        models=tuple(row for line in ordered for row in _models(line)),
+        events_per_s=events_per_s,
+        notices=tuple(notices),
+    )
+
+
+def _standing_order(row: AlertRow) -> tuple[int, float, str]:
+    rank = {"critical": 0, "warning": 1, "info": 2}[row.alert.severity]
+    return (rank, -row.since, row.alert.key)
+
+
+def _urgency(row: PositionRow) -> float:
+    return math.inf if row.distance is None else row.distance
+
+
+def _chain(line: Line) -> ChainRow:
+    head = line.intake.head
+    number = head.number if head else 0
+    return ChainRow(
+        name=line.settings.name,
+        chain_id=line.settings.chain_id,
+        head=number,
+        confirmed=max(0, number - line.settings.confirmations),
+        time=float(head.time) if head else 0.0,
+        trust=line.trust_of(head),
+        events=line.intake.events,
+        reorgs=line.intake.reorgs,
+        warming=line.warming,
+    )
+
+
+def _pools(line: Line) -> Iterable[PoolRow]:
+    book, now = line.intake.book, line.clock.now
+    for instance in line.intake.instances:
+        for pool in instance.pools(book):
+            key = (pool.protocol, pool.id)
+            last = line.judge.pools.get(key)
+            volume = hour_volume(book, key, now)
+            unit = line.judge.prices.usd(pool.tokens[0]) if pool.tokens else None
+            yield PoolRow(
+                key=f"{pool.chain_id}:{pool.protocol}:{pool.id}",
+                chain=line.settings.name,
+                protocol=pool.protocol,
+                label=pool.label,
+                price=pool.price,
+                value_usd=_value(line, pool),
+                volume_usd_1h=volume * unit if unit is not None else None,
+                change_1h=hour_change(book, key, now),
+                score=last.score if last else 0.0,
+                reasons=last.reasons if last else (),
+                events=line.judge.traded.get(key, 0),
+                block=pool.block,
+                time=float(pool.time or now),
+                source=line.settings.name,
+                unknown=pool.unknown,
+            )
+
+
+def _value(line: Line, pool: Pool) -> float | None:
+    """Dollars in the pool, None where one of its tokens has no price or a reserve is not known."""
+    if len(pool.reserves) != len(pool.tokens) or len(pool.decimals) != len(pool.tokens):
+        return None
+    total = []
+    for token, reserve, decimals in zip(pool.tokens, pool.reserves, pool.decimals, strict=True):
+        unit = line.judge.prices.usd(token)
+        if unit is None:
+            return None
+        total.append(unit * to_float(reserve, decimals))
+    return math.fsum(total)
+
+
+def _positions(line: Line) -> Iterable[PositionRow]:
+    for (protocol, market, account), (position, assessment) in line.judge.standing.items():
+        if position.debt_base == 0 and not position.unknown and account not in line.judge.watched:
+            continue
+        factor = None
+        if not position.unknown and position.debt_base and position.health_factor < UINT256_MAX:
+            factor = position.health_factor / WAD
+        soonest = nearest(position) if factor is not None else None
+        yield PositionRow(
+            key=f"{position.chain_id}:{protocol}:{market}:{account}",
+            chain=line.settings.name,
+            protocol=protocol,
+            market=market,
+            account=account,
+            label=position.label or short(account),
+            watched=account in line.judge.watched,
+            health_factor=factor,
+            collateral_usd=to_float(position.collateral_base, position.base_decimals),
+            debt_usd=to_float(position.debt_base, position.base_decimals),
+            distance=(1.0 - 1.0 / factor if factor > 0.0 else -1.0) if factor is not None else None,
+            nearest=f"{soonest[0].symbol or short(soonest[0].asset)} {soonest[1]:+.1%}" if soonest else "",
+            score=assessment.score if assessment else 0.0,
+            severity=assessment.severity if assessment else None,
+            reasons=assessment.reasons if assessment else (),
+            assets=tuple(_asset(position, leg) for leg in position.legs),
+            block=position.block,
+            time=float(position.time),
+            source=line.settings.name,
+            trust=line.trust_of(line.intake.head),
+            unknown=position.unknown,
+        )
+
+
+def _asset(position: Position, leg: Leg) -> AssetRow:
+    crossing = position.liquidation_prices.get(leg.asset)
+    scale = position.base_decimals
+    return AssetRow(
+        symbol=leg.symbol or short(leg.asset),
+        address=leg.asset,
+        collateral=to_float(leg.collateral, leg.decimals),
+        debt=to_float(leg.debt, leg.decimals),
+        price=to_float(leg.price, scale),
+        liquidation_threshold=leg.liquidation_threshold / 10_000,
+        liquidation_price=to_float(crossing, scale) if crossing is not None else None,
+        distance=crossing / leg.price - 1.0 if crossing is not None and leg.price else None,
+    )
+
+
+def _markets(line: Line) -> Iterable[MarketRow]:
+    """One row a lending market, from its positions as they were judged last."""
+    groups: dict[tuple[str, str], list[Position]] = {}
+    for (protocol, market, _), (position, _) in line.judge.standing.items():
+        groups.setdefault((protocol, market), []).append(position)
+    for (protocol, market), positions in sorted(groups.items()):
+        known = [p for p in positions if not p.unknown]
+
+        def usd(amounts: Iterable[tuple[int, int]]) -> float:
+            return math.fsum(to_float(amount, decimals) for amount, decimals in amounts)
+
+        supplied = usd((p.collateral_base, p.base_decimals) for p in known)
+        borrowed = usd((p.debt_base, p.base_decimals) for p in known)
+        at_risk = usd(
+            (p.debt_base, p.base_decimals) for p in known if p.debt_base and p.health_factor < WAD * 105 // 100
+        )
+        bad = usd((max(0, p.debt_base - p.collateral_base), p.base_decimals) for p in known)
+        head = line.intake.head
+        yield MarketRow(
+            key=f"{line.settings.chain_id}:{protocol}:{market}",
+            chain=line.settings.name,
+            protocol=protocol,
+            label=f"{protocol} {short(market)}",
+            supplied_usd=supplied,
+            borrowed_usd=borrowed,
+            utilisation=borrowed / supplied if supplied else 0.0,
+            positions=sum(1 for p in positions if p.debt_base or p.unknown),
+            at_risk_usd=at_risk,
+            bad_debt_usd=bad,
+            completeness=None,
+            block=head.number if head else 0,
+            time=float(head.time) if head else 0.0,
+            source=line.settings.name,
+        )
+
+
+def _prices(line: Line) -> Iterable[PriceRow]:
+    for agreed in line.judge.prices.prices():
+        if line.settings.chain_id == MARKET and len(line.judge.prices.sources(agreed.asset)) == 0:
+            continue
+        yield PriceRow(
+            symbol=agreed.symbol,
+            price=agreed.price,
+            source=f"{agreed.kind}, {agreed.sources} source{'s' if agreed.sources != 1 else ''}",
+            time=agreed.time,
+            deviation=agreed.spread if agreed.sources > 1 else None,
+            chain=line.settings.name,
+        )
+
+
+def _models(line: Line) -> Iterable[ModelRow]:
+    if line.settings.chain_id != MARKET:
+        yield from line.judge.models.report()

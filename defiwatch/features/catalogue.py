@@ -1,0 +1,36 @@
+"""Every feature with its unit. The order is that in which an observation holds them."""
+
+from __future__ import annotations
+
+SWAP = "pool"
+"""One trade against a pool, at once."""
+
+FLOW = "flow"
+"""One pool's block as it closed."""
+
+DRAIN = "drain"
+"""What left a pool within the drain window."""
+
+FEATURES: dict[str, dict[str, str]] = {
+    SWAP: {
+        "move": "|ln(price / price after the pool's previous trade)|",
+        "block_move": "|ln(price / price at the end of the previous block that traded)|",
+        "deviation": "|ln(price / time-weighted mean price)|; the mean moves between blocks only, 10 min memory",
+        "size": "the trade's larger side as a share of what the pool has to trade with, 0..",
+        "flow": "|net amount of token 0 that came in|, as a share of the pool, exponentially decayed over 10 min, 0..",
+        "pace": "trades of this pool in this block so far, this one included",
+        "gap": "seconds since the pool's previous trade (0 inside a block)",
+    },
+    FLOW: {
+        "close_move": "|ln(price at the block's end / price at the end of the previous block that traded)|",
+        "deviation": "|ln(price / time-weighted mean price)| at the block's end",
+        "volume": "sum of the trades' sizes in the block, as shares of the pool, 0..",
+        "flow": "|net amount of token 0 that came in|, as at the block's end, 0..",
+        "reserve_change": "largest relative change of a reserve over the block, 0..",
+        "trades": "trades of the pool in the block",
+    },
+    DRAIN: {
+        "removed": "share of the liquidity that its providers took out within the window, net of what came in, 0..1",
+        "outflow": "half the share that one side lost in trades within the window, net of liquidity moves, 0..1",
+    },
+}

@@ -1,0 +1,78 @@
+"""The recorder: every frame, in order, to a recording (gzip, one JSON object a line)."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from defiwatch.domain.frames import BlockFrame, Frame, HeaderFrame, ReadsFrame, encode
+from defiwatch.errors import StoreError, UsageError
+from defiwatch.sinks.worker import Worker
+
+FLUSH_FRAMES = 32
+"""Small frames (quotes, ticks) between two flushes at most; a block or a batch of reads flushes at once."""
+
+
+class Recorder:
+    """Writes frames as they come; the first must be the header.
+
+    What was flushed can be read after a kill. Where it flushes follows from the frames alone, so the same frames make
+    the same bytes. If the file cannot be written any more the recording ends there, the user is told, and the run goes
+    on.
+    """
+
+    def __init__(self, path: Path, *, force: bool, tell: Callable[[str], None], size: int = 2_000) -> None:
+        self.path = path
+        self.frames = 0
+        self._tell = tell
+        self._problem: OSError | None = None
+        self._started = False
+        self._since_flush = 0
+        try:
+            self._raw = path.open("wb" if force else "xb")
+        except FileExistsError:
+            raise UsageError(f"{path}: exists already; --force overwrites it") from None
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error
+        self._file = gzip.GzipFile(filename="", fileobj=self._raw, mode="wb", mtime=0, compresslevel=6)
+        self._worker: Worker[Frame] = Worker("recorder", self._write, size=size)
+
+    def put(self, frame: Frame) -> None:
+        """Queue a frame; waits while the queue is full. A second header (the recording is of a replay) is left out."""
+        if isinstance(frame, HeaderFrame):
+            if self._started:
+                return
+            self._started = True
+        if self._problem is None:
+            self._worker.put(frame)
+
+    def close(self) -> None:
+        """Write what is queued and end the file. StoreError if the recording is not whole."""
+        self._worker.close()
+        try:
+            self._file.close()
+            self._raw.close()
+        except OSError as error:
+            self._problem = self._problem or error
+        if self._problem is not None:
+            raise StoreError(self._ended(self._problem)) from self._problem
+
+    def _write(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            if self._problem is not None:
+                return
+            try:
+                self._file.write(encode(frame) + b"\n")
+                self._since_flush += 1
+                if isinstance(frame, BlockFrame | ReadsFrame | HeaderFrame) or self._since_flush >= FLUSH_FRAMES:
+                    self._file.flush(zlib.Z_SYNC_FLUSH)
+                    self._since_flush = 0
+                self.frames += 1
+            except OSError as error:
+                self._problem = error
+                self._tell(self._ended(error))
+
+    def _ended(self, error: OSError) -> str:
+        return f"{self.path}: the recording ends after {self.frames} frames ({error.strerror or error})"

@@ -1,0 +1,156 @@
+"""Exchange pools, the highest score first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from defiwatch.domain.view import PoolRow
+from defiwatch.tui import figures
+from defiwatch.tui.kinds.kind import Column, Kind, age_column, number, standing
+from defiwatch.tui.kinds.page import Page
+from defiwatch.tui.lines import Line, meter
+from defiwatch.tui.picture import Picture
+from defiwatch.tui.theme import ramp
+
+STALE_AFTER = 900.0
+"""A pool's numbers hold until its next event; a quarter of an hour without a look at the head is stale."""
+
+
+def _rows(picture: Picture) -> Sequence[PoolRow]:
+    return sorted(picture.snapshot.pools, key=lambda row: -row.score)
+
+
+def _score(row: PoolRow, _: Picture) -> Line:
+    if row.unknown:
+        return (("  ?", "warn"),)
+    return ((f"{figures.score(row.score):>3}", ramp(row.score / 100)), (" ", "text"), *meter(row.score / 100, 8))
+
+
+def _price(row: PoolRow, _: Picture) -> Line:
+    return (("?", "warn"),) if row.unknown or not row.price else ((figures.price(row.price), "text"),)
+
+
+def _change(row: PoolRow, _: Picture) -> Line:
+    if row.change_1h is None:
+        return (("–", "faint"),)
+    size = abs(row.change_1h)
+    return ((figures.change(row.change_1h), "bad" if size >= 0.05 else "warn" if size >= 0.01 else "dim"),)
+
+
+def _spark(row: PoolRow, picture: Picture) -> Line:
+    if row.unknown:
+        return (("unknown: ", "warn"), (row.unknown, "warn"))
+    return ((figures.spark(picture.trails.values(f"pool price {row.key}"), 12), "accent"),)
+
+
+def _score_spark(row: PoolRow, picture: Picture) -> Line:
+    return ((figures.spark([0.0, *picture.trails.values(f"pool score {row.key}")][-12:], 12), ramp(row.score / 100)),)
+
+
+def _summary(picture: Picture) -> str:
+    unusual = sum(row.score >= 50 for row in picture.snapshot.pools)
+    return f"{unusual} unusual" if unusual else ""
+
+
+def _page(row: PoolRow, picture: Picture, page: Page) -> None:
+    now = picture.snapshot.time
+    page.line((row.label, "strong"), ("   ", "text"), (row.protocol, "text"), (" on ", "dim"), (row.chain, "text"))
+    if row.unknown:
+        page.blank()
+        page.text(f"Unknown: {row.unknown}", "warn")
+    page.blank()
+    page.facts(
+        (
+            ("price", _price(row, picture)),
+            ("value", number(figures.money(row.value_usd))),
+            ("change in 1 h", _change(row, picture)),
+            ("volume in 1 h", number(figures.money(row.volume_usd_1h))),
+            ("events seen", ((figures.count(row.events), "text"),)),
+        )
+    )
+    prices = picture.trails.values(f"pool price {row.key}")
+    scores = picture.trails.values(f"pool score {row.key}")
+    if len(prices) > 1:
+        page.blank()
+        length = min(48, page.width - 30)
+        page.line(
+            ("price  ", "dim"),
+            (figures.spark(prices, length), "accent"),
+            (f"  {figures.price(min(prices))} … {figures.price(max(prices))}", "dim"),
+        )
+        page.line(
+            ("score  ", "dim"),
+            (figures.spark([0.0, *scores], length), ramp(row.score / 100)),
+            (f"  {min(scores):.0f} … {max(scores):.0f}", "dim"),
+        )
+    page.reasons(row.score, row.reasons, None if row.score < 50 else "warning" if row.score < 80 else "critical")
+    page.line(("unusual against the pool's own history; no probability", "faint"))
+    page.alerts(picture.standing_on(row.key), now)
+    page.source(row.source, row.block, row.time, now, POOL.is_stale(row, now))
+
+
+POOL: Kind[PoolRow] = Kind(
+    name="pool",
+    title="Pools",
+    columns=(
+        Column("score", 12, _score, order=lambda row: None if row.unknown else row.score, falling=True),
+        Column("pool", 16, lambda row, _: ((row.label, "text"),), order=lambda row: row.label.lower(), grow=2),
+        Column(
+            "market",
+            20,
+            lambda row, _: ((row.protocol, "dim"), (" ", "dim"), (row.chain, "faint")),
+            order=lambda row: (row.protocol, row.chain),
+            rank=5,
+        ),
+        Column("price", 10, _price, order=lambda row: None if row.unknown or not row.price else row.price, right=True),
+        Column(
+            "1h",
+            7,
+            _change,
+            order=lambda row: row.change_1h,
+            right=True,
+            falling=True,
+            hint="change of the price in one hour",
+        ),
+        Column("price trail", 12, _spark, rank=2),
+        Column("score trail", 12, _score_spark, rank=6),
+        Column(
+            "value",
+            7,
+            lambda row, _: number(figures.money(row.value_usd)),
+            order=lambda row: row.value_usd,
+            right=True,
+            falling=True,
+            rank=1,
+        ),
+        Column(
+            "vol. 1h",
+            7,
+            lambda row, _: number(figures.money(row.volume_usd_1h)),
+            order=lambda row: row.volume_usd_1h,
+            right=True,
+            falling=True,
+            rank=4,
+        ),
+        Column(
+            "events",
+            7,
+            lambda row, _: ((figures.count(row.events), "dim"),),
+            order=lambda row: row.events,
+            right=True,
+            falling=True,
+            rank=7,
+        ),
+        age_column(lambda row: row.time, STALE_AFTER),
+    ),
+    rows=_rows,
+    key=lambda row: row.key,
+    words=lambda row: f"{row.label} {row.key} {row.protocol} {row.chain}",
+    awaited=lambda picture: picture.awaited("pool", "no pool of the configuration has had an event in sight"),
+    page=_page,
+    ordered="highest score first",
+    time=lambda row: row.time,
+    stale_after=STALE_AFTER,
+    summary=_summary,
+    alerts=lambda row, picture: standing(row.key, picture),
+)

@@ -1,0 +1,1 @@
+"""Screens: each lays its tables out and owns its handlers."""

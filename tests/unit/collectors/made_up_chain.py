@@ -1,0 +1,98 @@
+"""A made-up chain with forks: blocks whose hashes follow from their content, and the logs in them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from defiwatch.domain.frames import Header, RawLog
+from defiwatch.domain.keccak import keccak
+
+START_TIME = 1_700_000_000
+BLOCK_TIME = 12
+TOKEN = "0x" + "aa" * 20
+OTHER = "0x" + "bb" * 20
+STRANGER = "0x" + "cc" * 20
+SWAP = "0x" + "11" * 32
+SYNC = "0x" + "22" * 32
+
+
+class MadeUp(msgspec.Struct, frozen=True):
+    """One block and every log in it."""
+
+    number: int
+    header: Header
+    logs: tuple[RawLog, ...]
+
+    @property
+    def hash(self) -> str:
+        return self.header.hash
+
+
+def bloom_of(logs: list[tuple[str, str]]) -> str:
+    """The bloom of (address, topic) pairs, by the yellow paper's M3:2048."""
+    bits = 0
+    for pair in logs:
+        for item in pair:
+            digest = keccak(bytes.fromhex(item[2:]))
+            for i in (0, 2, 4):
+                bits |= 1 << (int.from_bytes(digest[i : i + 2], "big") & 2047)
+    return f"0x{bits:0512x}"
+
+
+class MadeUpChain:
+    """Mines and reorganises at will. `blocks` knows every block ever made, `canonical` the chain of now."""
+
+    def __init__(self, length: int = 1) -> None:
+        self.blocks: dict[str, MadeUp] = {}
+        self.canonical: list[MadeUp] = []
+        self._salt = 0
+        self.mine(length)
+
+    @property
+    def head(self) -> MadeUp:
+        return self.canonical[-1]
+
+    def mine(self, count: int = 1, salt: int = 0) -> None:
+        """Add blocks; `salt` makes them others than those that were at their heights before."""
+        for _ in range(count):
+            number = len(self.canonical)
+            parent = self.canonical[-1].hash if self.canonical else "0x" + "00" * 32
+            block_hash = "0x" + keccak(f"{parent}:{number}:{salt}".encode()).hex()
+            found = [(TOKEN, SWAP)] * (number % 3) + [(OTHER, SYNC)] * (number % 2) + [(STRANGER, SWAP)] * (number % 2)
+            logs = tuple(
+                RawLog(
+                    address=address,
+                    topics=(topic,),
+                    data="0x" + f"{i:064x}",
+                    block_number=hex(number),
+                    block_hash=block_hash,
+                    transaction_hash="0x" + keccak(f"{block_hash}:{i}".encode()).hex(),
+                    transaction_index="0x0",
+                    log_index=hex(i),
+                )
+                for i, (address, topic) in enumerate(found)
+            )
+            header = Header(
+                number=hex(number),
+                timestamp=hex(START_TIME + BLOCK_TIME * number),
+                hash=block_hash,
+                parent_hash=parent,
+                logs_bloom=bloom_of(found),
+            )
+            block = MadeUp(number, header, logs)
+            self.blocks[block_hash] = block
+            self.canonical.append(block)
+
+    def reorg(self, depth: int, length: int) -> None:
+        """Replace the newest `depth` blocks by `length` others."""
+        self.rollback(depth)
+        self._salt += 1
+        self.mine(length, self._salt)
+
+    def rollback(self, depth: int) -> None:
+        """Take the newest `depth` blocks away; the first block stays."""
+        keep = max(1, len(self.canonical) - depth)
+        del self.canonical[keep:]
+
+    def at(self, number: int) -> MadeUp | None:
+        return self.canonical[number] if 0 <= number < len(self.canonical) else None
