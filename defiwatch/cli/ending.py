@@ -20,7 +20,7 @@ from defiwatch.errors import DefiwatchError, ExitCode
 PROGRAM = "defiwatch"
 COMPLETE = "_DEFIWATCH_COMPLETE"
 
-_URL = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]+")
+_URL = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]*[\w/]")
 
 
 def leave(root: click.Command, args: list[str], complete_var: str | None = None, **extra: Any) -> int:

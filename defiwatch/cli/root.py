@@ -274,7 +274,7 @@ def explain(settings: Settings, /, what: str) -> None:
     explain(settings.data(), what, settings.load().alerts)
 
 
-@cli.group(cls=Group)
+@cli.group(cls=Group, no_args_is_help=False)
 @options.common
 def journal() -> None:
     """The alert journal."""

@@ -1,1 +1,8 @@
 """The engine: a line of stages per chain, their order, and their merge into one stream of alerts and one snapshot."""
+
+from __future__ import annotations
+
+from defiwatch.engine.core import Engine
+from defiwatch.engine.playback import replay
+
+__all__ = ["Engine", "replay"]

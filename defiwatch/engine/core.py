@@ -83,8 +83,11 @@ class Engine:
         return self._tell(alerts)
 
     def finish(self) -> list[Alert]:
-        """The frames are over: judge what still waits for reads."""
-        return self._tell([alert for chain_id in sorted(self.lines) for alert in self.lines[chain_id].settle()])
+        """The frames are over: judge what still waits for reads, and say which never came."""
+        alerts = [alert for chain_id in sorted(self.lines) for alert in self.lines[chain_id].settle()]
+        for line in self.lines.values():
+            line.intake.tell_missing()
+        return self._tell(alerts)
 
     def header(self) -> HeaderFrame:
         """The first line of a recording that begins now."""

@@ -59,7 +59,7 @@ class Intake:
         self._filters: list[LogFilter | None] = [None] * len(self.instances)
         self._specs = [_by_topic(instance) for instance in self.instances]
         self._held: list[ReadsFrame] = []
-        self._told: set[tuple[str, str]] = set()
+        self._missing: dict[tuple[str, str], int] = {}
 
     @property
     def head(self) -> BlockRef | None:
@@ -134,19 +134,26 @@ class Intake:
 
     def _read(self, frame: ReadsFrame, at: BlockRef) -> None:
         for call in frame.calls:
+            self._missing.pop((call.to.lower(), call.data[:10].lower()), None)
             for instance in self.instances:
                 try:
                     instance.on_read(self.book, at, call)
                 except ReadError as error:
                     self.book.notice(f"{instance.protocol}: an answer of {call.to} was not understood: {error}")
 
-    def tell_missing(self, calls: Sequence[Call]) -> None:
-        """Say once, per contract and function, that a read stayed without an answer."""
+    def note_missing(self, calls: Sequence[Call]) -> None:
+        """Remember what stayed without an answer at a block that is over; an answer later on takes it back."""
         for call in calls:
             key = (call.to, call.data[:10])
-            if key not in self._told:
-                self._told.add(key)
-                self.book.notice(f"no answer to the read {key[1]} of {key[0]}: what rests on it is unknown")
+            self._missing[key] = self._missing.get(key, 0) + 1
+
+    def tell_missing(self) -> None:
+        """Say once, per contract and function, that a read never got an answer."""
+        for (to, function), blocks in self._missing.items():
+            self.book.notice(
+                f"no answer to the read {function} of {to} (wanted at {blocks} blocks): what rests on it is unknown"
+            )
+        self._missing = {}
 
     def _make_room(self, at: BlockRef) -> Iterator[BlockRef]:
         """Undo until `at` is the head itself or fits on top of it."""

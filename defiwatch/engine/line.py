@@ -118,7 +118,7 @@ class Line:
         head = self.intake.head
         if not self._open or head is None:
             return []
-        self.intake.tell_missing(self.intake.wants())
+        self.intake.note_missing(self.intake.wants())
         return self._judge_positions(head)
 
     def positions(self, at: BlockRef | None = None) -> list[Position]:

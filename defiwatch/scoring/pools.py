@@ -103,7 +103,7 @@ def assess_drain(obs: Observation, surprise: Surprise, settings: Alerts) -> Asse
     Half the points of the scale are reached at the threshold, three quarters at twice it.
     """
     removed, outflow = obs.values.get("removed", 0.0), obs.values.get("outflow", 0.0)
-    left = 1.0 - (1.0 - removed) * (1.0 - outflow)
+    left = removed + outflow - removed * outflow
     usual = {feature.name: feature.usual for feature in surprise.features}
     threshold = settings.drain_share
     total = 100.0 * (1.0 - 0.5 ** (left / threshold)) if threshold > 0.0 else 100.0

@@ -36,7 +36,7 @@ class Quoted(msgspec.Struct, frozen=True):
 def assess_deviation(
     asset: str, quotes: Sequence[Quoted], now: float, settings: Alerts, *, chain_id: ChainId, at: BlockRef | None = None
 ) -> Assessment | None:
-    """`price.deviation`: the largest relative difference between two prices of `asset`. None for fewer than two.
+    """`price.deviation`: how far apart two prices of `asset` are, relative to the lower. None for fewer than two.
 
     Half the points of the scale at `deviation`, three quarters at twice it; they go to the pairs of sources by their
     difference.
@@ -49,7 +49,7 @@ def assess_deviation(
         ),
         key=lambda quote: (quote.source, quote.name),
     )
-    pairs = {(a, b): abs(a.price / b.price - 1.0) for a, b in combinations(fresh, 2)}
+    pairs = {(a, b): max(a.price, b.price) / min(a.price, b.price) - 1.0 for a, b in combinations(fresh, 2)}
     if not pairs:
         return None
     worst = max(pairs.values())
@@ -63,7 +63,7 @@ def assess_deviation(
     score, reasons = settle(
         Reason(
             f"{a.name}_{b.name}",
-            a.price / b.price - 1.0,
+            gap,
             points.get(f"{a.name}_{b.name}", 0.0),
             f"{_priced(a, now)} against {_priced(b, now)}: {percent(gap)} apart; told from {percent(limit)}",
             limit,

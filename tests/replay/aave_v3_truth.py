@@ -33,10 +33,13 @@ class Recording:
         assert isinstance(header, HeaderFrame)
         self.provider: str = msgspec.json.decode(header.deployments[0])["address"]
         self.answers: dict[tuple[str, str], CallResult] = {}
+        self.at_block: dict[tuple[str, str], CallResult] = {}
+        """What was answered at a block: by its hash, and the calldata."""
         for frame in self.frames:
             if isinstance(frame, ReadsFrame):
                 for call in frame.calls:
                     self.answers.setdefault((call.to, call.data), call)
+                    self.at_block[frame.block_hash, call.data] = call
 
     def line(self) -> tuple[AaveV3, Intake]:
         instance = AaveV3(CHAIN_ID, Deployment(chain="devnet", protocol="aave_v3", address=self.provider))
@@ -111,9 +114,7 @@ class Node:
         if selector in fields:
             return (int(reserve[fields[selector]]),)
         if selector == views.ASSET_PRICE.selector:
-            if reserve["price"] is None:
-                return CallResult(call.to, call.data, error="0x")
-            return (int(reserve["price"]),)
+            return self.recording.at_block[row["hash"], call.data]
         if selector == views.RESERVE_DATA.selector:
             return self._reserve_data(call, reserve)
         if selector in _CATEGORY:

@@ -93,11 +93,21 @@ class Ledger:
         return self.book.get(ACCOUNTS, (self.key, address))
 
     def meet(self, address: Address) -> Account:
-        """An account that an event or answer speaks of. What came before it is unknown, unless it cannot have been."""
+        """An account that an event or answer speaks of. What came before it is unknown, unless it cannot have been.
+
+        Once the balances known of a token add up to its total, whoever is not on record has none.
+        """
         account = self.account(address)
-        if account is not None:
+        if account is not None and account.whole:
             return account
         supplied, borrowed, stable = self.gaps()
+        if account is not None:
+            return msgspec.structs.replace(
+                account,
+                unknown_supplied=account.unknown_supplied & supplied,
+                unknown_borrowed=account.unknown_borrowed & borrowed,
+                unknown_stable=account.unknown_stable & stable,
+            )
         return Account(
             unknown_supplied=supplied,
             unknown_borrowed=borrowed,
@@ -109,7 +119,7 @@ class Ledger:
     def gaps(self) -> tuple[int, int, int]:
         """Bitmaps of the reserves whose aToken, variable and stable balances are not all known."""
         supplied = borrowed = stable = 0
-        has_stable = self.form.stable_debt
+        has_stable = self.form.stable_debt and not self.market.born
         for reserve in self.reserves():
             bit = 1 << reserve.id if reserve.id >= 0 else 0
             if not (reserve.have & SUPPLIED and reserve.supplied == reserve.supplied_known):

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from defiwatch.config import Config
 from defiwatch.domain.frames import BlockFrame, Frame, HeaderFrame, InputFrame, decode, encode
@@ -22,7 +23,7 @@ from tests.unit.sinks.samples import START, alert, block, header, snapshot
 class FakeEngine:
     """Implements `session.EngineLike`; remembers what it was fed."""
 
-    made: list[FakeEngine] = []
+    made: ClassVar[list[FakeEngine]] = []
 
     def __init__(
         self,

@@ -32,8 +32,8 @@ class Ear:
         self.snapshots: list[Snapshot] = []
         self.ends: list[Snapshot] = []
         self.times: list[float] = []
-        self.wanted: Callable[[float, float], bool] = lambda wall, frames: False
-        self.heard: Callable[[Alert], None] = lambda alert: None
+        self.wanted: Callable[[float, float], bool] = lambda _wall, _frames: False
+        self.heard: Callable[[Alert], None] = lambda _: None
 
     def on_alert(self, item: Alert) -> None:
         self.alerts.append(item)
@@ -138,7 +138,7 @@ def test_pace() -> None:
 def test_what_the_user_does_while_a_replay_waits_is_taken_at_once(tmp_path: Path) -> None:
     ear, stop = Ear(), Stop()
     session = made(ear, stop=stop, door=parts())
-    ear.wanted = lambda wall, frames: frames >= START + 24 and not inputs(engine_of(session))
+    ear.wanted = lambda _, frames: frames >= START + 24 and not inputs(engine_of(session))
 
     def act(snapshot: Snapshot) -> None:
         session.send(InputFrame(action="ack", key="k2", time=iso(START)))
@@ -166,7 +166,7 @@ def test_a_replay_of_its_first_seconds(tmp_path: Path) -> None:
 def test_snapshots_by_the_frames_time_see_the_state_before_it(tmp_path: Path) -> None:
     ear = Ear()
     session = made(ear, door=parts())
-    ear.wanted = lambda wall, frames: frames == START + 36
+    ear.wanted = lambda _, frames: frames == START + 36
     session.replay([recording(tmp_path / "r.gz", 5)], speed=None)
     assert [s.sequence for s in ear.snapshots] == [3], "header and two blocks: the third is not applied yet"
 
@@ -208,7 +208,7 @@ def test_a_live_run_records_keeps_and_tells(tmp_path: Path) -> None:
 def test_a_live_run_ends_when_asked() -> None:
     ear, stop = Ear(), Stop()
     session = made(ear, stop=stop, door=parts(blocks=2))
-    ear.heard = lambda item: stop.set()
+    ear.heard = lambda _: stop.set()
     session.live(lookback=0, duration=None, once=False)
     assert len(ear.ends) == 1
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
@@ -85,7 +86,7 @@ def test_at_most_four_snapshots_a_second(tmp_path: Path) -> None:
     wait_for(lambda: len(screen.snapshots) >= 4)
     source.stop()
     moments = [moment for moment, _ in screen.snapshots[:4]]
-    assert all(later - earlier >= 0.24 for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later - earlier >= 0.24 for earlier, later in itertools.pairwise(moments))
     assert screen.ended == [(None, 0)]
 
 

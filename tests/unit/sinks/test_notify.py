@@ -46,7 +46,7 @@ def test_a_program_gets_the_alert_on_stdin(tmp_path: Path) -> None:
 
 def test_a_program_that_fails_is_told_with_its_words(tmp_path: Path) -> None:
     command = script(tmp_path, "import sys; sys.stderr.write('no route\\x1b[31m to host\\n'); sys.exit(3)")
-    with pytest.raises(DeliveryError, match="exit 3: no route to host$"):
+    with pytest.raises(DeliveryError, match=r"exit 3: no route to host$"):
         Program("exec.p", ExecSink(command=command)).deliver(b"{}", at_once)
 
 
@@ -81,12 +81,12 @@ def test_a_program_that_does_not_read_its_stdin(tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DeliveryError, match="/no/such: cannot be started .No such file"):
+    with pytest.raises(DeliveryError, match=r"/no/such: cannot be started .No such file"):
         Program("exec.p", ExecSink(command=("/no/such",))).deliver(b"{}", at_once)
     locked = tmp_path / "locked"
     locked.write_text("#!/bin/sh\n")
     locked.chmod(stat.S_IRUSR)
-    with pytest.raises(DeliveryError, match="cannot be started .Permission denied"):
+    with pytest.raises(DeliveryError, match=r"cannot be started .Permission denied"):
         Program("exec.p", ExecSink(command=(str(locked),))).deliver(b"{}", at_once)
 
 
@@ -164,7 +164,7 @@ def test_it_does_not_insist_where_that_cannot_help(status: int) -> None:
 def test_it_stops_trying_when_there_is_no_time() -> None:
     server = Server(httpx.ReadTimeout("slow"))
     opened = webhook(server)
-    with pytest.raises(DeliveryError, match="no answer .ReadTimeout"):
+    with pytest.raises(DeliveryError, match=r"no answer .ReadTimeout"):
         opened.deliver(b"{}", lambda _: True)
     assert len(server.requests) == 1
     opened.close()

@@ -92,9 +92,9 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be written .No such file or directory"):
+    with pytest.raises(UsageError, match=r"cannot be written .No such file or directory"):
         Recorder(tmp_path / "no" / "r.gz", force=False, tell=silent)
-    with pytest.raises(UsageError, match="exists already|Is a directory"):
+    with pytest.raises(UsageError, match=r"exists already|Is a directory"):
         Recorder(tmp_path, force=True, tell=silent)
 
 
@@ -106,6 +106,6 @@ def test_a_full_disk_ends_the_recording_but_not_the_run() -> None:
     recorder = Recorder(full, force=True, tell=told.append)
     for item in frames(50):
         recorder.put(item)
-    with pytest.raises(StoreError, match="the recording ends after 0 frames .No space left"):
+    with pytest.raises(StoreError, match=r"the recording ends after 0 frames .No space left"):
         recorder.close()
     assert told == ["/dev/full: the recording ends after 0 frames (No space left on device)"]
