@@ -52,8 +52,6 @@ class Places(msgspec.Struct, frozen=True):
 class Printer:
     """Listens to a session and writes: lines to `lines`, words to `words`."""
 
-    takes_notices = True
-
     def __init__(self, options: Options, lines: JsonLines, words: TextIO, *, live: bool) -> None:
         self.failed = False
         """Whether an alert of at least `fail_on` was raised."""

@@ -48,10 +48,10 @@ class EngineLike(Protocol):
         """The whole as it stands."""
 
     def notices(self) -> list[str]:
-        """What is to be told and was not handed out yet."""
+        """What is to be told and was not handed out yet; snapshots show what was."""
 
     def notice(self, text: str) -> None:
-        """Add to what snapshots tell."""
+        """Add to what is to be told."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -63,18 +63,13 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class Listener(Protocol):
-    """A face, as a session sees it. Called on the session's thread.
-
-    `takes_notices`: notices come one by one through `on_notice`; else they are in the snapshots only.
-    """
-
-    takes_notices: bool
+    """A face, as a session sees it. Called on the session's thread."""
 
     def on_alert(self, alert: Alert) -> None:
         """An alert was made."""
 
     def on_notice(self, text: str) -> None:
-        """Something that the user should know and is no alert."""
+        """Something that the user should know and is no alert; snapshots tell it too."""
 
     def due(self, wall: float, frames: float) -> bool:
         """Whether a snapshot is wanted now: by the monotonic clock, and by the frames' own time (Unix seconds)."""
@@ -306,11 +301,10 @@ class Session:
         self._listener.on_end(self.engine.snapshot())
 
     def _notices(self) -> None:
-        say = self._listener.on_notice if self._listener.takes_notices else self.engine.notice
-        for text in self.engine.notices() if self._listener.takes_notices else ():
-            say(text)
         while self._told:
-            say(self._told.popleft())
+            self.engine.notice(self._told.popleft())
+        for text in self.engine.notices():
+            self._listener.on_notice(text)
 
     def _on_alert(self, alert: Alert) -> None:
         self.alerts += 1

@@ -5,6 +5,7 @@ Nothing here imports a stage, a face or a command's own code before the command 
 
 from __future__ import annotations
 
+from defiwatch.cli import answers
 from defiwatch.cli.root import cli
 
-__all__ = ["cli"]
+__all__ = ["answers", "cli"]

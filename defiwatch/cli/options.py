@@ -26,6 +26,7 @@ else:
 F = TypeVar("F", bound=Callable[..., Any])
 
 SEVERITIES = click.Choice(["info", "warning", "critical"])
+FILES = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
 @dataclass
@@ -54,10 +55,18 @@ class Settings:
             click.echo(f"defiwatch: {text}", err=True)
 
 
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+
+CENTURY_S = 3.2e9
+
+
 class Duration(Seconds):
-    """ "90s", "10m", "2h30m" as seconds."""
+    """ "90s", "10m", "2h30m" as seconds; a hundred years at most. `above_zero`: 0 is refused."""
 
     name = "duration"
+
+    def __init__(self, *, above_zero: bool = False) -> None:
+        self._above_zero = above_zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The value in seconds."""
@@ -66,9 +75,12 @@ class Duration(Seconds):
         from defiwatch.config import duration
 
         try:
-            return duration(str(value))
+            seconds = duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if seconds > CENTURY_S or (self._above_zero and seconds == 0):
+            self.fail(f"expected a duration {'above 0' if seconds == 0 else 'that ends'}, got {value!r}", param, ctx)
+        return seconds
 
 
 class Since(Seconds):
@@ -210,7 +222,9 @@ def headless(command: F) -> F:
                 "--once", is_flag=True, help="Go up to the head (or the end), print what stands there, leave."
             ),
             click.option(
-                "--snapshot-every", type=Duration(), help="Print a snapshot line this often among the alerts."
+                "--snapshot-every",
+                type=Duration(above_zero=True),
+                help="Print a snapshot line this often among the alerts.",
             ),
             click.option("--min-severity", type=SEVERITIES, default="info", help="Print alerts from this severity."),
             click.option("--fail-on", type=SEVERITIES, help="Leave with 4 if an alert of at least this was raised."),

@@ -1,4 +1,4 @@
-"""The commands. Each body imports what it needs, so that reading the command line stays quick."""
+"""`defiwatch` itself and the commands that run an engine. Bodies import what they need: reading options stays quick."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from defiwatch.cli import options
-from defiwatch.cli.groups import Group, Root
-from defiwatch.cli.options import SEVERITIES, Duration, Settings, Since
-from defiwatch.errors import DeliveryError, UsageError
+from defiwatch.cli.groups import Root
+from defiwatch.cli.options import FILES, Settings, pass_settings
+from defiwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from defiwatch.config import Config
@@ -32,9 +31,6 @@ Shell completion: put one of these where your shell starts
   zsh    eval "$(_DEFIWATCH_COMPLETE=zsh_source defiwatch)"
   fish   _DEFIWATCH_COMPLETE=fish_source defiwatch | source
 """
-
-FILES = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
 def _run_options(command: Any) -> Any:
@@ -125,206 +121,6 @@ def demo(ctx: click.Context, /, **asked: Any) -> int:
         return _replay(ctx, config, (path,), mode="demo", **asked)
 
 
-@cli.command()
-@click.argument("files", nargs=-1, required=True, type=FILES, metavar="FILE...")
-@click.option("--labels", type=FILES, required=True, help="What really happened: one JSON object a line.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@options.common
-@pass_settings
-def evaluate(settings: Settings, /, files: tuple[Path, ...], labels: Path, as_json: bool) -> None:
-    """Precision, recall, lead time and false alarms a day of recordings against labels."""
-    import msgspec
-
-    from defiwatch.commands.evaluate import evaluate, read_labels, table
-    from defiwatch.session import load_parts, replayed
-
-    known = read_labels(labels)
-    result = evaluate(replayed(load_parts(), settings.load(), files), known)
-    click.echo(msgspec.json.encode(result) if as_json else table(result))
-
-
-@cli.command()
-@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
-@click.option("--chain", metavar="NAME", help="Only on this chain.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--all", "everyone", is_flag=True, help="Every borrower of the recording.")
-@click.option("--shock", "shocks", multiple=True, type=options.Shock(), help="What if: a price moves, as WETH=-20%.")
-@click.option("--repay", "repays", multiple=True, type=options.Amount(), help="What if: debt is repaid, as USDC=5000.")
-@click.option("--recording", type=FILES, help="From a recording instead of the chain.")
-@click.option("--until", type=click.IntRange(min=0), metavar="BLOCK", help="The recording up to this block.")
-@click.option("--each-block", is_flag=True, help="At every block of the recording.")
-@options.common
-@pass_settings
-def positions(
-    settings: Settings,
-    /,
-    addresses: tuple[str, ...],
-    chain: str | None,
-    as_json: bool,
-    everyone: bool,
-    shocks: tuple[tuple[str, float], ...],
-    repays: tuple[tuple[str, str], ...],
-    recording: Path | None,
-    until: int | None,
-    each_block: bool,
-) -> int:
-    """Health factor, liquidation prices and what would make it safe, of each ADDRESS."""
-    if recording is None and (everyone or until is not None or each_block):
-        raise click.UsageError("--all, --until and --each-block need --recording")
-    if until is not None and each_block:
-        raise click.UsageError("--until and --each-block exclude each other")
-    if everyone and addresses:
-        raise click.UsageError("--all and an ADDRESS exclude each other")
-    if recording is None and not addresses:
-        raise click.UsageError("an ADDRESS is missing")
-    config = settings.load()
-    return int(
-        _command("positions")(
-            config,
-            settings.data(),
-            addresses,
-            chain=chain,
-            shocks=dict(shocks),
-            repays=dict(repays),
-            recording=recording,
-            until=until,
-            each_block=each_block,
-            as_json=as_json,
-        )
-    )
-
-
-@cli.command()
-@click.argument("address")
-@click.option("--chain", metavar="NAME", help="On this chain.")
-@click.option("--block", type=click.IntRange(min=0), help="At this block (else the newest).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@options.common
-@pass_settings
-def prove(settings: Settings, /, address: str, chain: str | None, block: int | None, as_json: bool) -> int:
-    """Every term of ADDRESS's health factor beside the contract's own answer."""
-    config = settings.load()
-    return int(_command("prove")(config, settings.data(), address, chain=chain, block=block, as_json=as_json))
-
-
-@cli.group(cls=Group, invoke_without_command=True)
-@click.option("--since", type=Since(), help="From so long ago (24h), or from a moment (ISO 8601).")
-@click.option("--severity", type=SEVERITIES, help="Of at least this severity.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, as it was printed first.")
-@options.common
-@click.pass_context
-def alerts(ctx: click.Context, since: float | None, severity: Any, as_json: bool) -> None:
-    """The alerts that were raised, oldest first; and handling them."""
-    if ctx.invoked_subcommand:
-        return
-    from defiwatch.commands.alerts import show
-
-    settings = ctx.find_root().ensure_object(Settings)
-    if not show(settings.data(), since=since, severity=severity, as_json=as_json):
-        settings.say("no alerts")
-
-
-@alerts.command()
-@click.argument("key")
-@options.common
-@pass_settings
-def ack(settings: Settings, /, key: str) -> None:
-    """Say that the alert KEY was seen."""
-    from defiwatch.commands.alerts import ack
-
-    settings.say(f"acknowledged: {ack(settings.data(), key)}")
-
-
-@alerts.command()
-@click.argument("key")
-@click.argument("duration", type=Duration())
-@options.common
-@pass_settings
-def snooze(settings: Settings, /, key: str, duration: float) -> None:
-    """Keep the alert KEY silent for DURATION (2h)."""
-    from defiwatch.commands.alerts import snooze
-
-    whole, until = snooze(settings.data(), key, duration)
-    settings.say(f"silent until {until}: {whole}")
-
-
-@alerts.command()
-@click.argument("channel")
-@options.common
-@pass_settings
-def test(settings: Settings, /, channel: str) -> None:
-    """Send a test alert through CHANNEL and say what became of it."""
-    from defiwatch.commands.alerts import push_test
-
-    try:
-        name, answer, seconds = push_test(settings.load().sinks, channel)
-    except DeliveryError as error:
-        raise DeliveryError(f"{channel}: not delivered: {error}") from error
-    click.echo(f"{name}: delivered ({answer}) in {seconds:.2f} s")
-
-
-@cli.command()
-@click.argument("what", metavar="KEY|ADDRESS")
-@options.common
-@pass_settings
-def explain(settings: Settings, /, what: str) -> None:
-    """Why there is an alert, or why there is none: thresholds, distance, last read."""
-    from defiwatch.commands.explain import explain
-
-    explain(settings.data(), what, settings.load().alerts)
-
-
-@cli.group(cls=Group, no_args_is_help=False)
-@options.common
-def journal() -> None:
-    """The alert journal."""
-
-
-@journal.command()
-@options.common
-@pass_settings
-def verify(settings: Settings, /) -> None:
-    """Check that the journal is whole and unedited; names the first broken line."""
-    from defiwatch.commands.journal import verify
-
-    verify(settings.data())
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@options.common
-@pass_settings
-def models(settings: Settings, /, as_json: bool) -> None:
-    """Each model's running record."""
-    from defiwatch.commands.models import show
-
-    if not show(settings.data(), as_json=as_json):
-        settings.say(f"nothing was learnt yet in {settings.data()}")
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@options.common
-@pass_settings
-def check(settings: Settings, /, as_json: bool) -> int:
-    """Check the configuration and every endpoint."""
-    config = settings.load()
-    return int(_command("check")(config, settings.data(), as_json=as_json))
-
-
-@cli.command()
-@click.argument(
-    "name",
-    type=click.Choice(["alert", "position", "proof", "evaluation", "check", "snapshot", "recording", "config"]),
-)
-@options.common
-def schema(name: str) -> None:
-    """Print the JSON Schema of NAME."""
-    from defiwatch.commands.schema import text
-
-    click.echo(text(name))
-
-
 def _run(ctx: click.Context, /, headless: bool, record: Path | None, force: bool, lookback: int, **asked: Any) -> int:
     settings = ctx.find_root().ensure_object(Settings)
     config = settings.load()
@@ -383,11 +179,6 @@ def _replay(
     )
 
 
-def _command(name: str) -> Any:
-    """The function `run` of the command's own module: `(config, data_dir, …) -> ExitCode`."""
-    return import_module(f"defiwatch.commands.{name}").run
-
-
 def _options(settings: Settings, **asked: Any) -> Options:
     from defiwatch.headless import Options
 
@@ -410,7 +201,8 @@ def _need_screen(ctx: click.Context) -> None:
         if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
             option = next(param.opts[0] for param in ctx.command.params if param.name == name)
             raise click.UsageError(f"{option} needs --headless", ctx)
-    for stream, name in ((sys.stdin, "standard input"), (sys.stdout, "standard output")):
+    streams = ((sys.stdin, "standard input"), (sys.stdout, "standard output"), (sys.stderr, "standard error"))
+    for stream, name in streams:
         if stream is None or not stream.isatty():
             raise UsageError(
                 f"{name} is no terminal, and the dashboard needs one; --headless prints JSON lines instead"

@@ -33,8 +33,6 @@ class EngineFeed:
     `error` is what ended it, if something did, once the thread is over.
     """
 
-    takes_notices = False
-
     def __init__(
         self,
         config: Config,
@@ -109,7 +107,7 @@ class EngineFeed:
         self._post_alert(alert)
 
     def on_notice(self, text: str) -> None:
-        """Never called: notices are in the snapshots."""
+        """Nothing to do: notices are in the snapshots."""
 
     def due(self, wall: float, frames: float) -> bool:  # noqa: ARG002 - the screen goes by the wall clock
         """Some times a second, if something came."""

@@ -7,8 +7,8 @@ How alerts and labels are matched:
 
 * A label is of a kind (`price.depeg`; `price.*` stands for every kind that begins with `price.`), of a subject (its id,
   label, symbol or an address in its id, in any letter case; left out: any subject) and of a time, `from` to `to`.
-* An alert *finds* a label of its kind and subject if it was raised between `lead` seconds before `from` and `to`, or
-  was raised earlier and still stood at `from`.
+* An alert *finds* a label of its kind and subject if it was raised between `lead` seconds before `from` and `to`. Where
+  the label names its subject, one that was raised earlier and still stood at `from` finds it too.
 * `lead_s` of a found label: seconds from the first alert that finds it to `from`; negative where it came after.
 * An alert is *false* if it was raised and finds no label. One that a reorg retracted never counts.
 * `precision` is the share of raised alerts that are not false; None where none was raised.
@@ -207,7 +207,8 @@ def _about(alert: Alert, subject: str) -> bool:
 def _finds(item: _Raised, label: Label, lead: float) -> bool:
     if not label.covers(item.alert.kind) or not _about(item.alert, label.subject):
         return False
-    return label.start - lead <= item.time <= label.end or item.time < label.start <= item.until
+    stood = bool(label.subject) and item.time < label.start <= item.until
+    return stood or label.start - lead <= item.time <= label.end
 
 
 def _kinds(raised: Sequence[_Raised], labels: Sequence[Label], lead: float, span_days: float) -> dict[str, KindResult]:

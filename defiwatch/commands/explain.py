@@ -144,4 +144,5 @@ def _market(row: MarketRow, snapshot: Snapshot, thresholds: Alerts) -> Iterator[
 
 def _read(block: int, moment: float, source: str, snapshot: Snapshot) -> str:
     age = max(0.0, snapshot.time - moment)
-    return f"  last read at block {block}, {iso(moment)} ({age:,.0f} s before the snapshot, {iso(snapshot.time)}), {source}"
+    before = f"{age:,.0f} s before the snapshot, {iso(snapshot.time)}"
+    return f"  last read at block {block}, {iso(moment)} ({before}), {source}"

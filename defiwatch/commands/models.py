@@ -32,7 +32,7 @@ def show(data_dir: Path, *, as_json: bool) -> bool:
             models=() if snapshot is None else snapshot.models,
         )
         click.echo(msgspec.json.encode(report))
-    elif snapshot is not None:
+    elif snapshot is not None and snapshot.models:
         for line in table(snapshot.models):
             click.echo(line)
     return snapshot is not None and bool(snapshot.models)

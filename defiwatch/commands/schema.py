@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -36,6 +37,11 @@ def _evaluation() -> tuple[Any, str, str]:
     return Evaluation, "Evaluation", EVALUATION_SCHEMA
 
 
+def _check() -> tuple[Any, str, str]:
+    module = import_module("defiwatch.commands.check")
+    return module.CheckReport, "CheckReport", module.CHECK_SCHEMA
+
+
 def _snapshot() -> tuple[Any, str, str]:
     from defiwatch.domain.view import SNAPSHOT_SCHEMA, Snapshot
 
@@ -59,6 +65,7 @@ SOURCES: dict[str, Callable[[], tuple[Any, str, str]]] = {
     "position": _position,
     "proof": _proof,
     "evaluation": _evaluation,
+    "check": _check,
     "snapshot": _snapshot,
     "recording": _recording,
     "config": _config,

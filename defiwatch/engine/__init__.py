@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from defiwatch.engine.core import Engine
+from defiwatch.engine.live import run_live
 from defiwatch.engine.playback import replay
 
-__all__ = ["Engine", "replay"]
+__all__ = ["Engine", "replay", "run_live"]

@@ -59,6 +59,7 @@ class Intake:
         self._filters: list[LogFilter | None] = [None] * len(self.instances)
         self._specs = [_by_topic(instance) for instance in self.instances]
         self._held: list[ReadsFrame] = []
+        self._undoing = False
         self._missing: dict[tuple[str, str], int] = {}
 
     @property
@@ -92,6 +93,7 @@ class Intake:
         if head is not None and at.number > head.number + 1 and at.parent and head.hash:
             self.book.notice(f"blocks {head.number + 1} to {at.number - 1} are not in the stream")
         self._early_reads(at)
+        self._undoing = False
         self.book.open(at)
         applied = tuple(self._apply(at, frame.logs))
         extra: list[Applied] = []
@@ -111,7 +113,7 @@ class Intake:
         undone = []
         while (head := self.head) is not None and head.number >= number:
             undone.append(self.book.undo())
-        self.reorgs += bool(undone)
+        self._count_reorg(bool(undone))
         return tuple(undone)
 
     def on_reads(self, frame: ReadsFrame) -> bool:
@@ -170,9 +172,14 @@ class Intake:
                 self.book.notice(f"block {head.number} was replaced by one that is not in the stream")
             count += 1
             yield self.book.undo()
-        self.reorgs += bool(count)
+        self._count_reorg(bool(count))
         if count and self.head is None:
             self._resync(at)
+
+    def _count_reorg(self, undone: bool) -> None:
+        """Blocks taken back one after another, with none in between, are one reorg."""
+        self.reorgs += undone and not self._undoing
+        self._undoing = self._undoing or undone
 
     def _resync(self, at: BlockRef) -> None:
         self.resyncs += 1

@@ -50,8 +50,10 @@ def factor(share: float) -> float:
 
 
 def measured(pool: Pool | None) -> bool:
-    """Whether a share of this pool's value means something: without balances only the liquidity near the price is known,
-    of which a passing order may be nearly all."""
+    """Whether a share of this pool's value means something.
+
+    Without balances only the liquidity near the price is known, and a passing order may be nearly all of that.
+    """
     return pool is not None and (any(pool.reserves) or not pool.unknown)
 
 

@@ -38,7 +38,7 @@ class Features:
         """What one fact shows. A pool's first trade shows nothing yet: there is no past to compare it with."""
         if isinstance(fact, Swapped):
             return self._swapped(book, at, fact, pool)
-        if isinstance(fact, LiquidityMoved) and drains.measured(pool):
+        if isinstance(fact, LiquidityMoved):
             self._moved[fact.protocol, fact.pool] = None
             key = (fact.protocol, fact.pool)
             trace = book.get(drains.DRAINS, key) or drains.DrainTrace()
@@ -113,6 +113,10 @@ class Features:
         self, book: Book, at: BlockRef, key: tuple[str, str], pool: Pool | None, *, touched: bool, watched: bool
     ) -> Iterable[Observation]:
         trace = book.get(drains.DRAINS, key)
+        if not drains.measured(pool):
+            if trace is not None:
+                book.drop(drains.DRAINS, key)
+            return ()
         if touched:
             trace = drains.settled(trace or drains.DrainTrace(), self._number(at), pool)
             book.put(drains.DRAINS, key, trace)

@@ -12,21 +12,27 @@ from defiwatch.domain.ids import ChainId
 from defiwatch.errors import ConfigError
 from defiwatch.protocols.aave_v3 import AAVE_V3
 from defiwatch.protocols.abi import EventSpec
+from defiwatch.protocols.balancer_v2 import BALANCER_V2
 from defiwatch.protocols.chainlink import CHAINLINK
+from defiwatch.protocols.compound_v3 import COMPOUND_V3
 from defiwatch.protocols.erc20 import ERC20
 from defiwatch.protocols.foreign import FOREIGN
 from defiwatch.protocols.morpho_blue import MORPHO_BLUE
 from defiwatch.protocols.spec import Instance, ProtocolSpec
 from defiwatch.protocols.uniswap_v2 import UNISWAP_V2
 from defiwatch.protocols.uniswap_v3 import UNISWAP_V3
+from defiwatch.protocols.uniswap_v4 import UNISWAP_V4
 
 PROTOCOLS: tuple[ProtocolSpec, ...] = (
     ERC20,
     AAVE_V3,
     UNISWAP_V2,
     UNISWAP_V3,
+    UNISWAP_V4,
+    BALANCER_V2,
     CHAINLINK,
     MORPHO_BLUE,
+    COMPOUND_V3,
 )
 """Where several emit an event of one shape, a log whose owner is not known counts as that of the first of them."""
 

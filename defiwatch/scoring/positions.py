@@ -236,11 +236,22 @@ def _severity(factor: float, tight: float, settings: Alerts) -> Severity | None:
 
 
 def _factor_points(factor: float, tight: float, settings: Alerts) -> float:
-    """0 at three times the warning line's distance from 1, 42 at the line, 60 at the critical, 70 at 1, 75 at 0.9."""
+    """0 at three times the warning line's distance from 1, 42 at the line, 60 at the critical, 70 at 1, 75 at 0.9.
+
+    Correlated positions have 14 at the line of others, and the rest at their own.
+    """
     warning = 1.0 + (settings.health_factor_warning - 1.0) * tight
     critical = 1.0 + (settings.health_factor_critical - 1.0) * tight
-    far = 1.0 + 3.0 * max(warning - 1.0, 1e-6)
-    steps = ((far, 0.0), (warning, 42.0), (critical, 60.0), (1.0, 70.0), (0.9, 75.0))
+    far = 1.0 + 3.0 * max(settings.health_factor_warning - 1.0, 1e-6)
+    info = ((settings.health_factor_warning, 14.0),) if tight < 1.0 else ()
+    steps: tuple[tuple[float, float], ...] = (
+        (far, 0.0),
+        *info,
+        (warning, 42.0),
+        (critical, 60.0),
+        (1.0, 70.0),
+        (0.9, 75.0),
+    )
     if factor >= far:
         return 0.0
     for (high, low_points), (low, high_points) in pairwise(steps):

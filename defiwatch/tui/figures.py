@@ -105,6 +105,13 @@ def health(factor: float | None) -> str:
     return str(Decimal(repr(factor)).quantize(_MILLI, ROUND_FLOOR))
 
 
+def rate(value: float) -> str:
+    """Events a second, without a fraction that nobody needs: 0, 0.3, 812, 2.93k."""
+    if 0 < value < 9.95:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if value < 1000 else compact(value)
+
+
 def score(points: float) -> str:
     """A score without a fraction, 0 … 100."""
     return f"{points:.0f}" if math.isfinite(points) else UNKNOWN
@@ -142,15 +149,15 @@ def clock(seconds: float) -> str:
     return day_clock(seconds)[-8:]
 
 
-def spark(values: Sequence[float], width: int) -> str:
-    """The last values as a hill of dots, two values a cell, lowest to highest; right-aligned, a flat line stays low."""
+def spark(values: Sequence[float], width: int, scale: tuple[float, float] | None = None) -> str:
+    """The last values as a hill of dots, two a cell, right-aligned; on `scale`, else from lowest to highest."""
     shown = [value for value in values[-2 * width :] if math.isfinite(value)]
     if not shown:
         return " " * width
-    low, high = min(shown), max(shown)
+    low, high = scale or (min(shown), max(shown))
     span = high - low
     flat = span <= abs(high) * 1e-9
-    heights = [1 if flat else 1 + min(3, int((value - low) / span * 4)) for value in shown]
+    heights = [1 if flat else 1 + min(3, max(0, int((value - low) / span * 4))) for value in shown]
     if len(heights) % 2:
         heights.insert(0, 0)
     cells = (chr(0x2800 + _LEFT[heights[at]] + _RIGHT[heights[at + 1]]) for at in range(0, len(heights), 2))

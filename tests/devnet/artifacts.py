@@ -53,6 +53,23 @@ def bytecode(package: str, name: str, libraries: Mapping[str, str] | None = None
 
 
 @cache
+def bytecode_in(folder: str, name: str) -> str:
+    """Init code of a precompiled contract whose name is not alone in its package: from `artifact/` below `folder`."""
+    path = home() / "packages" / folder / "artifact" / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run .ci/devnet-install")
+    return str(json.loads(path.read_text())["bytecode"])
+
+
+@cache
+def deployed_bytecode(package: str, name: str) -> str:
+    """Runtime code of a precompiled contract without libraries or immutables, for an address that is given."""
+    found = _artifact(package, name)["deployedBytecode"]
+    code = str(found if isinstance(found, str) else found["object"]).removeprefix("0x")
+    return "0x" + code
+
+
+@cache
 def compiled(group: str, name: str) -> str:
     """Init code of a contract that `.ci/devnet-install` compiled from source."""
     path = home() / "compiled" / f"{group}.json"

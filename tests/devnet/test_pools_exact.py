@@ -112,8 +112,13 @@ def assert_v3_quotes(devnet: Devnet, follower: Follower, rng: random.Random) -> 
                     calls.append((devnet.v3.quoter, QUOTE_IN if exact_in else QUOTE_OUT, (row,), QUOTED))
     crossed = compared = 0
     for (pool, zero_for_one, exact_in, amount), answer in zip(asked, ask(devnet, calls), strict=True):
-        size = {"amount_in": amount} if exact_in else {"amount_out": amount}
-        ours = quotes.quote_pool(follower.player.book, pool.address, zero_for_one=zero_for_one, **size)
+        ours = quotes.quote_pool(
+            follower.player.book,
+            pool.address,
+            zero_for_one=zero_for_one,
+            amount_in=amount if exact_in else None,
+            amount_out=None if exact_in else amount,
+        )
         assert ours is not None
         if not ours.known:
             continue

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 
+from defiwatch.domain.risk import Alert, Reason
+from defiwatch.domain.view import Snapshot
 from defiwatch.tui.widgets.table import Table
 from tests.tui.samples import story
 from tests.tui.stage import dashboard, press, screen_text
@@ -25,61 +29,76 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
-async def test_hostile_texts_neither_break_lines_nor_steer(text: str, size: tuple[int, int]) -> None:
+def _hostile(shift: int) -> Snapshot:
+    """Every text of every row replaced by a hostile one, no two neighbours by the same."""
+    texts = itertools.cycle((*HOSTILE[shift:], *HOSTILE[:shift]))
     snapshot = story(64)
     replace = msgspec.structs.replace
-    alert = replace(
-        snapshot.feed[0],
-        title=text,
-        kind=text,
-        key=text or "k",
-        subject=replace(snapshot.feed[0].subject, label=text, id=text, protocol=text),
-        reasons=tuple(replace(reason, name=text, text=text) for reason in snapshot.feed[0].reasons),
-    )
-    snapshot = replace(
+
+    def worded(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+        return tuple(replace(reason, name=next(texts), text=next(texts)) for reason in reasons)
+
+    def alerted(alert: Alert) -> Alert:
+        label = next(texts)
+        subject = replace(alert.subject, label=label, id=next(texts), protocol=next(texts), type=next(texts))
+        return replace(
+            alert,
+            title=next(texts),
+            kind=next(texts),
+            subject=subject,
+            reasons=worded(alert.reasons),
+            key=next(texts) or "k",
+        )
+
+    return replace(
         snapshot,
-        mode=text,
-        notices=(text,),
-        chains=tuple(replace(row, name=text, trust=text) for row in snapshot.chains),
+        mode=next(texts),
+        notices=HOSTILE,
+        chains=tuple(replace(row, name=next(texts), trust=next(texts)) for row in snapshot.chains),
         pools=tuple(
             replace(
                 row,
-                label=text,
-                protocol=text,
-                chain=text,
-                source=text,
-                unknown=text if at else "",
-                reasons=tuple(replace(reason, name=text, text=text) for reason in row.reasons),
+                label=next(texts),
+                protocol=next(texts),
+                chain=next(texts),
+                source=next(texts),
+                unknown=next(texts) if at % 2 else "",
+                reasons=worded(row.reasons),
             )
             for at, row in enumerate(snapshot.pools)
         ),
         positions=tuple(
             replace(
                 row,
-                label=text,
-                nearest=text,
-                protocol=text,
-                source=text,
-                market=text,
-                trust=text,
-                assets=tuple(replace(asset, symbol=text) for asset in row.assets),
-                p_liquidation={text: 0.5},
+                label=next(texts),
+                nearest=next(texts),
+                protocol=next(texts),
+                source=next(texts),
+                market=next(texts),
+                trust=next(texts),
+                assets=tuple(replace(asset, symbol=next(texts)) for asset in row.assets),
+                reasons=worded(row.reasons),
+                p_liquidation={next(texts): 0.5},
             )
             for row in snapshot.positions
         ),
-        markets=tuple(replace(row, label=text, facts=((text, text),)) for row in snapshot.markets),
-        prices=tuple(replace(row, symbol=text, source=text) for row in snapshot.prices),
-        sources=tuple(replace(row, name=text, detail=text, state=text) for row in snapshot.sources),
-        models=tuple(replace(row, name=text, metric=text, note=text) for row in snapshot.models),
-        alerts=tuple(replace(row, alert=alert) for row in snapshot.alerts[:1]),
-        feed=(alert, *snapshot.feed[1:]),
+        markets=tuple(replace(row, label=next(texts), facts=((next(texts), next(texts)),)) for row in snapshot.markets),
+        prices=tuple(replace(row, symbol=next(texts), source=next(texts)) for row in snapshot.prices),
+        sources=tuple(
+            replace(row, name=next(texts), detail=next(texts), state=next(texts)) for row in snapshot.sources
+        ),
+        models=tuple(replace(row, name=next(texts), metric=next(texts), note=next(texts)) for row in snapshot.models),
+        alerts=tuple(replace(row, alert=alerted(row.alert)) for row in snapshot.alerts),
+        feed=tuple(alerted(alert) for alert in snapshot.feed),
     )
+
+
+@pytest.mark.parametrize(("shift", "size"), [(0, (80, 24)), (1, (160, 45)), (5, (80, 24))])
+async def test_hostile_texts_neither_break_lines_nor_steer(shift: int, size: tuple[int, int]) -> None:
     app = dashboard()
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
-        app.take(snapshot)
+        app.take(_hostile(shift))
         await pilot.pause()
         for key in "1234567":
             await press(pilot, key)

@@ -22,6 +22,17 @@ pytestmark = pytest.mark.skipif(
     bool(OTHER), reason=f"pictures were taken with {TAKEN_WITH}, not with {', '.join(OTHER)}"
 )
 
+SCENES: dict[str, tuple[str, ...]] = {
+    "overview": (),
+    "positions": ("2",),
+    "position-page": ("2", "j", "enter"),
+    "pool-page": ("3", "enter"),
+    "alerts": ("6",),
+    "sources": ("7",),
+    "help": ("question_mark",),
+}
+"""What to press for each picture."""
+
 SMALL, WIDE = (80, 24), (160, 45)
 
 Compare = Callable[..., bool]
@@ -37,20 +48,9 @@ def _scene(*keys: str, until: int = 64) -> Scene:
 
 
 @pytest.mark.parametrize("size", [SMALL, WIDE], ids=["80x24", "160x45"])
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("overview", ""),
-        ("positions", "2"),
-        ("position page", "2 j enter"),
-        ("pool page", "3 enter"),
-        ("alerts", "6"),
-        ("sources", "7"),
-        ("help", "question_mark"),
-    ],
-)
-def test_scenes(snap_compare: Compare, name: str, keys: str, size: tuple[int, int]) -> None:
-    assert snap_compare(dashboard(), terminal_size=size, run_before=_scene(*keys.split()))
+@pytest.mark.parametrize("name", SCENES)
+def test_scenes(snap_compare: Compare, name: str, size: tuple[int, int]) -> None:
+    assert snap_compare(dashboard(), terminal_size=size, run_before=_scene(*SCENES[name]))
 
 
 def test_light(snap_compare: Compare) -> None:

@@ -24,7 +24,6 @@ _RANK: dict[Condition, int] = {
     "untrusted": 6,
 }
 _FAULTS_ALLOWED = 3
-_PENALTY = 15.0
 _FIRST_LIMIT_PAUSE = 1.0
 _LONGEST_LIMIT_PAUSE = 60.0
 
@@ -41,6 +40,7 @@ class Change(msgspec.Struct, frozen=True):
 
 class _Record:
     __slots__ = (
+        "broken",
         "connected",
         "detail",
         "faults",
@@ -50,7 +50,6 @@ class _Record:
         "limited_until",
         "limits",
         "passed_at",
-        "penalty_until",
         "reported_at",
         "told",
         "wrong",
@@ -65,7 +64,7 @@ class _Record:
         self.reported_at = 0.0
         self.latency: float | None = None
         self.faults = 0
-        self.penalty_until = float("-inf")
+        self.broken = False
         self.limits = 0
         self.limited_until = float("-inf")
         self.detail = ""
@@ -96,7 +95,7 @@ class Health:
         """It was reached, and serves the right chain."""
         record = self._records[index]
         record.connected, record.wrong = True, False
-        record.faults, record.detail = 0, ""
+        record.faults, record.broken, record.detail = 0, False, ""
         record.head_at = now
         record.height = record.passed_at = None
         self.judge(now)
@@ -123,6 +122,7 @@ class Health:
                 self._tops.pop()
         record.height = height
         record.reported_at = now
+        record.faults, record.broken = 0, False
         if not self._tops or height > self._tops[-1][0]:
             self._tops.append((height, now))
         for other in self._records:
@@ -136,19 +136,18 @@ class Health:
     def served(self, index: int, latency: float | None, now: float) -> None:
         """It answered well."""
         record = self._records[index]
-        record.faults = 0
+        record.faults, record.broken = 0, False
         record.limits = 0
         record.latency = latency
         self.judge(now)
 
     def failed(self, index: int, detail: str, now: float) -> None:
-        """It failed to answer one question; after three in a row it is left for a while."""
+        """It failed to answer one question; after three in a row it counts as down until it answers again."""
         record = self._records[index]
         record.faults += 1
         if record.faults >= _FAULTS_ALLOWED:
             record.detail = detail
-            record.penalty_until = now + _PENALTY
-            record.faults = 0
+            record.broken = True
         self.judge(now)
 
     def limited(self, index: int, detail: str, retry_after: float | None, now: float) -> None:
@@ -167,7 +166,7 @@ class Health:
             return "untrusted"
         if record.connected is None:
             return "unknown"
-        if not record.connected or record.penalty_until > now:
+        if not record.connected or record.broken:
             return "down"
         if record.limited_until > now:
             return "limited"
@@ -175,7 +174,7 @@ class Health:
         seen = now if index == self._active else record.reported_at
         if record.passed_at is not None and seen - record.passed_at > self._behind_after:
             return "behind"
-        if now - record.head_at > self._silent_after:
+        if seen - record.head_at > self._silent_after:
             return "silent"
         return "live"
 
@@ -216,7 +215,7 @@ class Health:
         times: list[float] = []
         for record in self._records:
             if record.connected:
-                times += [record.limited_until, record.penalty_until, record.head_at + self._silent_after + 0.001]
+                times += [record.limited_until, record.head_at + self._silent_after + 0.001]
                 if record.passed_at is not None:
                     times.append(record.passed_at + self._behind_after + 0.001)
         later = [time for time in times if time > now]

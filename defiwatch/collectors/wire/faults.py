@@ -84,10 +84,10 @@ def refused(fault: Fault, url: str, method: str) -> EndpointError:
     if not isinstance(fault.data, str) and fault.data is not None:
         detail = f"{fault.message} {msgspec.json.encode(fault.data).decode()}"
     text = f"{mask(url)}: {method}: {scrub(fault.message or 'refused', url)} (code {fault.code})"
-    if _UNKNOWN_BLOCK.search(fault.message):
-        return UnknownBlockError(text, code=fault.code, message=fault.message, data=fault.data)
     if _reverted(fault):
         return NodeError(text, code=fault.code, message=fault.message, data=fault.data)
+    if _UNKNOWN_BLOCK.search(fault.message):
+        return UnknownBlockError(text, code=fault.code, message=fault.message, data=fault.data)
     if _TOO_LARGE.search(detail):
         return LimitError(text, too_large=True)
     if fault.code in _RATE_CODES or _RATE.search(fault.message):

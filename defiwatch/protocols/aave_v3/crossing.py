@@ -13,13 +13,15 @@ from defiwatch.domain.risk import Leg
 from defiwatch.domain.units import BPS, UINT256_MAX, WAD
 from defiwatch.protocols.aave_v3.account import AccountData, health_factor
 from defiwatch.protocols.aave_v3.forms import Form
+from defiwatch.protocols.aave_v3.rays import percent_mul
 
 
 def liquidation_prices(form: Form, data: AccountData) -> dict[Address, int]:
     """For each asset whose price alone can decide it: the last price (base currency) on the liquidatable side.
 
-    For an asset that must fall it is the highest price with a health factor below 1, for one that must rise the lowest.
-    An asset is left out if no price of it moves the account across 1.
+    For an asset that must fall it is the highest price with a health factor below 1, for one that must rise the lowest;
+    where it is both collateral and debt, rounding may make neighbouring prices alternate around there. An asset is left
+    out if no price of it moves the account across 1.
     """
     if data.debt == 0:
         return {}
@@ -40,10 +42,15 @@ def liquidation_price(form: Form, data: AccountData, leg: Leg) -> int | None:
     other_weighted = data.weighted - leg.collateral_base * threshold
     slope = amount * threshold - owed * BPS
     gap = other_debt * BPS - other_weighted
-    if slope == 0 or gap == 0 or (slope > 0) != (gap > 0):
+    if slope == 0 or (slope < 0 <= gap) or (slope > 0 >= gap and form.directional):
         return None
     unit = 10**leg.decimals
     other_collateral = data.collateral - leg.collateral_base
+    small = data.debt < WAD and data.weighted < BPS * WAD
+    if small and not amount:
+        return _rising(form, owed, unit, other_debt, other_collateral, other_weighted)
+    if small and not owed and form.directional:
+        return _worth((gap - 1) // threshold, amount, unit) or None
     up = unit - 1 if form.directional else 0
 
     def liquidatable(price: int) -> bool:
@@ -56,14 +63,71 @@ def liquidation_price(form: Form, data: AccountData, leg: Leg) -> int | None:
         total = other_collateral + value
         return (other_weighted + value * threshold) // total if total else 0
 
+    if small and not owed:
+        price = _worth(_most_averaged(threshold, data.debt, other_collateral, other_weighted), amount, unit)
+        if liquidatable(price) and not liquidatable(price + 1):
+            return price or None
+    if slope > 0 >= gap and not liquidatable(1):
+        return None
     steps = level if amount and not form.directional else None
-    guess = gap * unit // slope
+    guess = max(1, gap * unit // slope)
     margin = (threshold + 2 * BPS) * unit // abs(slope) + 2
     if steps is not None:
         # The averaged threshold is floored to a basis point, which weighs up to a 10000th of the collateral.
         margin += (other_collateral + amount * guess // unit + BPS) * unit // abs(slope) + 1
     search = _highest if slope > 0 else _lowest
     return search(liquidatable, guess, margin, steps)
+
+
+def _worth(value: int, amount: int, unit: int) -> int:
+    """The highest price at which `amount` is worth no more than `value` (base currency); 0 for none."""
+    return max(0, ((value + 1) * unit - 1) // amount)
+
+
+def _rising(form: Form, owed: int, unit: int, debt: int, collateral: int, weighted: int) -> int | None:
+    """The lowest liquidatable price of an asset that is only owed; `debt` is that in other assets.
+
+    In closed form: below 10**18 of debt the factor is below 1 just where the weighted collateral is less than the debt.
+    """
+    if form.directional:
+        least = weighted // BPS + 1 - debt
+        price = (least - 1) * unit // owed + 1
+    else:
+        least = percent_mul(collateral, weighted // collateral if collateral else 0) + 1 - debt
+        price = -(-least * unit // owed)
+    return price if price > 1 else None
+
+
+def _most_averaged(threshold: int, debt: int, collateral: int, weighted: int) -> int:
+    """How much an asset that is only collateral may be worth (base currency) for a factor below 1; -1: nothing.
+
+    The threshold is averaged and floored: C·L ≤ 10000·D − 5001 is solved for each L = ⌊ΣC·LT/ΣC⌋ that may hold there.
+    """
+    target = debt * BPS - BPS // 2 - 1
+    start = max(0, debt * BPS - weighted) // threshold
+    middle = (weighted + start * threshold) // max(1, collateral + start)
+    best = -1
+    for level in range(max(1, middle - 1), middle + 3):
+        value = target // level - collateral
+        # Only where the average is that level: level·C ≤ weighted sum < (level + 1)·C.
+        above, below = threshold - level, threshold - level - 1
+        low = 0
+        if above > 0:
+            low = max(0, -((weighted - level * collateral) // above))
+        elif above < 0:
+            value = min(value, (weighted - level * collateral) // -above)
+        elif weighted < level * collateral:
+            continue
+        room = (level + 1) * collateral - weighted
+        if below > 0:
+            value = min(value, (room - 1) // below)
+        elif below < 0:
+            low = max(low, -room // -below + 1)
+        elif room <= 0:
+            continue
+        if value >= low:
+            best = max(best, value)
+    return best
 
 
 def _highest(

@@ -77,7 +77,8 @@ class AaveV3(Instance):
 
     def scans(self, book: Book) -> Sequence[Scan]:
         """Who has debt, then who has supplied: until all balances known add up to the contract's totals."""
-        ledger = self.ledger(book, _NOWHERE)
+        market = self.market(book)
+        ledger = self.ledger(book, BlockRef(self.chain_id, market.block, "", market.time))
         reserves = ledger.reserves()
         if not reserves or any(reserve.have & NEEDED != NEEDED for reserve in reserves):
             return ()
@@ -87,7 +88,7 @@ class AaveV3(Instance):
         for reserve in reserves:
             if borrowed >> reserve.id & 1:
                 debt_tokens.append(reserve.variable_token)
-            if stable >> reserve.id & 1 and not ledger.market.born:
+            if stable >> reserve.id & 1 and not ledger.stable_whole(reserve):
                 debt_tokens.append(reserve.stable_token)
             if supplied >> reserve.id & 1:
                 supply_tokens.append(reserve.a_token)
@@ -113,7 +114,7 @@ class AaveV3(Instance):
     def on_block(self, book: Book, at: BlockRef) -> Iterable[Fact]:
         """Note the block that the state is of now."""
         ledger = self.ledger(book, at)
-        ledger.set_market(msgspec.structs.replace(ledger.market, block=at.number))
+        ledger.set_market(msgspec.structs.replace(ledger.market, block=at.number, time=at.time))
         return ()
 
     def scene(self, book: Book, at: BlockRef) -> Scene:
@@ -198,15 +199,16 @@ class AaveV3(Instance):
 
     def markets(self, book: Book, at: BlockRef) -> Iterable[risk.Market]:
         """Every listed reserve, by address; rates simple a year, as the contract states them."""
-        market, now = self.market(book), self.scene(book, at)
+        ledger, now = self.ledger(book, at), self.scene(book, at)
+        market = ledger.market
         if not market.pool or not market.revision:
             return
         base_decimals = len(str(market.base_unit)) - 1
         for lane in sorted((lane for lane in now.lanes if lane is not None), key=_asset):
             reserve = lane.reserve
-            stable = indices.stable_balance(
-                reserve.stable_principal, reserve.stable_rate, reserve.stable_updated, at.time
-            )
+            stable = stable_known = ledger.stable_total(reserve)
+            if stable and not market.born:
+                stable_known = min(stable, ledger.stable_known(reserve))
             yield risk.Market(
                 chain_id=self.chain_id,
                 protocol=PROTOCOL,
@@ -218,7 +220,7 @@ class AaveV3(Instance):
                 supplied=indices.supply_balance(now.form, reserve.supplied, lane.income),
                 borrowed=indices.debt_balance(now.form, reserve.borrowed, lane.debt_index) + stable,
                 cash=reserve.cash,
-                debt_known=indices.debt_balance(now.form, reserve.borrowed_known, lane.debt_index) + stable,
+                debt_known=indices.debt_balance(now.form, reserve.borrowed_known, lane.debt_index) + stable_known,
                 price=lane.price,
                 base_decimals=base_decimals,
                 bad_debt=reserve.deficit,

@@ -7,6 +7,7 @@ import msgspec
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import ZERO_ADDRESS, Address
 from defiwatch.protocols.aave_v3.forms import FORMS, Form
+from defiwatch.protocols.aave_v3.indices import stable_balance
 from defiwatch.protocols.aave_v3.state import (
     ACCOUNTS,
     BORROWED,
@@ -126,7 +127,11 @@ class Ledger:
                 supplied |= bit
             if not (reserve.have & BORROWED and reserve.borrowed == reserve.borrowed_known):
                 borrowed |= bit
-            if has_stable and reserve.stable_token != ZERO_ADDRESS and not (reserve.have & STABLE and reserve.stable_principal == 0):
+            if (
+                has_stable
+                and reserve.stable_token != ZERO_ADDRESS
+                and not (reserve.have & STABLE and reserve.stable_principal == 0)
+            ):
                 stable |= bit
         return supplied, borrowed, stable
 
@@ -143,6 +148,24 @@ class Ledger:
             self.book.put(PENDING, key, 1)
         elif pending and not self.open_questions(account):
             self.book.drop(PENDING, key)
+
+    def stable_total(self, reserve: Reserve) -> int:
+        """All stable debt of a reserve now, units."""
+        return stable_balance(reserve.stable_principal, reserve.stable_rate, reserve.stable_updated, self.at.time)
+
+    def stable_known(self, reserve: Reserve) -> int:
+        """The stable debt of the accounts on record now, units. Looks at every account."""
+        known = 0
+        for (key, _), account in self.book.items(ACCOUNTS):
+            if key == self.key:
+                held = account.holding(reserve.id)
+                known += stable_balance(held.stable, held.stable_rate, held.stable_updated, self.at.time)
+        return known
+
+    def stable_whole(self, reserve: Reserve) -> bool:
+        """Whether all stable debt is on record: it compounds per account and in total, which differ by a trace."""
+        total = self.stable_total(reserve)
+        return self.market.born or abs(total - self.stable_known(reserve)) <= total // 10**6 + 10
 
     def open_questions(self, account: Account) -> bool:
         """Whether something unknown of it matters to its data."""

@@ -46,6 +46,8 @@ class Market(msgspec.Struct, frozen=True):
     """Whether its creation was seen: nothing happened before that is not known."""
     block: int = -1
     """The newest block applied: answers of an older one come too late."""
+    time: int = 0
+    """That block's."""
     have: int = 0
 
 

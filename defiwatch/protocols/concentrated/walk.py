@@ -186,11 +186,12 @@ def quote(
 def cost_to(curve: Curve, ticks: TickMap, target: int) -> tuple[int, int] | None:
     """(in, out) that bring the price to `target`, fee included in what is paid; None where not all ticks are known.
 
-    The same stops as `swap` with no end to its size, without the state in between.
+    The same stops as `swap` with no end to its size, without the state in between. Where no liquidity is left before
+    `target`, one unit more is counted: without it the swap would be over before it runs through the gap.
     """
     price, tick, liquidity, fee_ppm = curve.sqrt_price_x96, curve.tick, curve.liquidity, curve.fee_ppm
     down = target < price
-    paid = got = 0
+    paid = got = gap = 0
     while price != target:
         stop = next_tick(curve, ticks, tick, down=down)
         if stop is None:
@@ -206,6 +207,8 @@ def cost_to(curve: Curve, ticks: TickMap, target: int) -> tuple[int, int] | None
                 amount_in = amount1_between(price, after, liquidity, up=True)
                 got += amount0_between(price, after, liquidity, up=False)
             paid += amount_in + fee_on(amount_in, fee_ppm)
+        if after != price:
+            gap = 0 if liquidity else 1
         price = after
         if price == edge:
             if stop[1]:
@@ -214,7 +217,7 @@ def cost_to(curve: Curve, ticks: TickMap, target: int) -> tuple[int, int] | None
                     return None
                 liquidity += -net if down else net
             tick = following - 1 if down else following
-    return paid, got
+    return paid + gap, got
 
 
 def depth(curve: Curve, ticks: TickMap, bps: int = DEPTH_BPS, *, buy_fee_ppm: int | None = None) -> Depth | None:

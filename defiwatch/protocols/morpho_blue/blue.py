@@ -17,14 +17,14 @@ from defiwatch.domain import risk
 from defiwatch.domain.events import BlockRef, Event, Fact
 from defiwatch.domain.frames import CallResult, RawLog
 from defiwatch.domain.ids import ZERO_ADDRESS, Address, ChainId, short
-from defiwatch.domain.risk import Leg, Position
-from defiwatch.domain.units import BPS, UINT256_MAX, WAD, YEAR_S
+from defiwatch.domain.risk import Position
 from defiwatch.errors import ConfigError
 from defiwatch.protocols import erc20, reads
 from defiwatch.protocols.abi import Call, decode, function
-from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants
+from defiwatch.protocols.erc20 import token_read, token_wants
 from defiwatch.protocols.morpho_blue import events, shares
 from defiwatch.protocols.morpho_blue.apply import PROTOCOL, apply
+from defiwatch.protocols.morpho_blue.positions import describe, position_of
 from defiwatch.protocols.morpho_blue.state import (
     HOLDINGS,
     MARKETS,
@@ -249,7 +249,7 @@ class MorphoBlue(Instance):
         }
         for key, holding in book.items(HOLDINGS):
             if key[0] == self.address and key[1] in scenes:
-                position = self._position(book, at, key[1], scenes[key[1]], key[2], holding)
+                position = position_of(book, at, key[1], scenes[key[1]], key[2], holding)
                 if position is not None:
                     yield position
 
@@ -265,108 +265,15 @@ class MorphoBlue(Instance):
             holding = book.get(HOLDINGS, (self.address, id_, account))
             if holding is not None:
                 it = scene(book, (self.address, id_), market, at.time)
-                position = self._position(book, at, id_, it, account, holding)
+                position = position_of(book, at, id_, it, account, holding)
                 if position is not None:
                     found.append(position)
         return found
 
-    def _position(
-        self, book: Book, at: BlockRef, id_: str, it: Scene, account: Address, holding: Holding
-    ) -> Position | None:
-        if holding.known and not holding.borrow_shares and not holding.collateral:
-            return None
-        market = it.market
-        unknown = it.missing if holding.known else "its balances were not read yet"
-        collateral_token, loan_token = token_of(book, market.collateral), token_of(book, market.loan)
-        borrowed = shares.to_assets_up(holding.borrow_shares, it.totals.borrow_assets, it.totals.borrow_shares)
-        value = holding.collateral * it.price // shares.PRICE_SCALE
-        threshold = market.lltv * BPS // WAD
-        unit = 10**collateral_token.units
-        prices: dict[Address, int] = {}
-        crossing = shares.liquidation_price(holding.collateral, market.lltv, borrowed)
-        if crossing is not None and not unknown:
-            prices[market.collateral] = crossing * unit // shares.PRICE_SCALE
-        legs = (
-            Leg(
-                asset=market.collateral,
-                symbol=symbol_of(book, market.collateral),
-                decimals=collateral_token.units,
-                collateral=holding.collateral,
-                debt=0,
-                price=it.price * unit // shares.PRICE_SCALE,
-                liquidation_threshold=threshold,
-                collateral_base=0 if unknown else value,
-                liquidation_bonus=shares.incentive(market.lltv) * BPS // WAD,
-            ),
-            Leg(
-                asset=market.loan,
-                symbol=symbol_of(book, market.loan),
-                decimals=loan_token.units,
-                collateral=0,
-                debt=borrowed,
-                price=10**loan_token.units,
-                liquidation_threshold=0,
-                debt_base=borrowed,
-            ),
-        )
-        room = shares.max_borrow(holding.collateral, it.price, market.lltv) - borrowed
-        factor = shares.health_factor(holding.collateral, it.price, market.lltv, borrowed)
-        if unknown and holding.known and not holding.borrow_shares:
-            factor = UINT256_MAX  # Morpho.sol:516: without debt it asks nobody
-        elif unknown:
-            factor = 0
-        return Position(
-            chain_id=self.chain_id,
-            protocol=self.protocol,
-            market=id_,
-            account=account,
-            block=at.number,
-            block_hash=at.hash,
-            time=at.time,
-            health_factor=factor,
-            collateral_base=0 if unknown else value,
-            debt_base=0 if unknown else borrowed,
-            liquidation_threshold=threshold,
-            legs=legs if holding.known and market.have_params else (),
-            liquidation_prices=prices,
-            available_borrows_base=0 if unknown else max(0, min(room, _cash(it))),
-            ltv=threshold,
-            base_decimals=loan_token.units,
-            unknown=unknown,
-            label=_label(book, market),
-            base=symbol_of(book, market.loan),
-        )
-
     def markets(self, book: Book, at: BlockRef) -> Iterable[risk.Market]:
-        """Each market's loan side; `debt_known` in assets at the market's own share price."""
+        """Each market's loan side."""
         for id_, market in self._ids(book):
-            it = scene(book, (self.address, id_), market, at.time)
-            totals, token = it.totals, token_of(book, market.loan)
-            rate = book.get(RATES, (self.address, id_))
-            yearly = 0.0 if rate is None or rate.value is None else rate.value * YEAR_S / WAD
-            used = totals.borrow_assets / totals.supply_assets if totals.supply_assets else 0.0
-            yield risk.Market(
-                chain_id=self.chain_id,
-                protocol=self.protocol,
-                id=id_,
-                label=_label(book, market),
-                asset=market.loan,
-                symbol=symbol_of(book, market.loan),
-                decimals=token.units,
-                supplied=totals.supply_assets,
-                borrowed=totals.borrow_assets,
-                cash=_cash(it),
-                debt_known=totals.borrow_assets * market.known_shares // max(1, totals.borrow_shares),
-                price=10**token.units,
-                base_decimals=token.units,
-                base=symbol_of(book, market.loan),
-                bad_debt=market.bad_debt,
-                borrow_rate=yearly,
-                supply_rate=yearly * used * (1.0 - totals.fee / WAD),
-                block=at.number,
-                time=at.time,
-                unknown=it.missing,
-            )
+            yield describe(book, at, id_, scene(book, (self.address, id_), market, at.time))
 
     def totals(self, book: Book, at: BlockRef, id_: str) -> Scene | None:
         """A market with interest up to the block's time, and the price last read; None for one that is not known."""
@@ -389,18 +296,6 @@ def _market_words(market: Market) -> tuple[int, ...]:
         totals.last_update,
         totals.fee,
     )
-
-
-def _cash(it: Scene) -> int:
-    """What may be withdrawn or borrowed: Morpho.sol:223 and 258 hold borrowed ≤ supplied."""
-    return max(0, it.totals.supply_assets - it.totals.borrow_assets)
-
-
-def _label(book: Book, market: Market) -> str:
-    if not market.have_params:
-        return ""
-    share = f"{market.lltv * 100 / WAD:.4g}%"
-    return f"{symbol_of(book, market.collateral)}/{symbol_of(book, market.loan)} {share}"
 
 
 def _answered(book: Book, table: Table[K, Answer], key: K, at: BlockRef, call: CallResult) -> None:

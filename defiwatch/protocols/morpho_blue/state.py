@@ -105,6 +105,8 @@ class Scene(msgspec.Struct, frozen=True):
     price: int
     missing: str
     """Why health cannot be told; "" if it can."""
+    rate: int = 0
+    """The borrow rate last read, wad a second."""
 
 
 def scene(book: Book, key: tuple[Address, str], market: Market, time: int) -> Scene:
@@ -114,8 +116,8 @@ def scene(book: Book, key: tuple[Address, str], market: Market, time: int) -> Sc
     if not market.have_totals:
         return Scene(market, market.totals, 0, "the market's totals were not read yet")
     totals, missing = market.totals, ""
+    rate = book.get(RATES, key)
     if market.irm != ZERO_ADDRESS and totals.last_update < time and totals.borrow_assets:
-        rate = book.get(RATES, key)
         if rate is None:
             missing = "the borrow rate was not read yet"
         elif rate.value is None:
@@ -127,4 +129,5 @@ def scene(book: Book, key: tuple[Address, str], market: Market, time: int) -> Sc
         missing = missing or "the price was not read yet"
     elif answer.value is None:
         missing = missing or f"the price reverts: {answer.why}"
-    return Scene(market, totals, 0 if answer is None or answer.value is None else answer.value, missing)
+    price = 0 if answer is None or answer.value is None else answer.value
+    return Scene(market, totals, price, missing, 0 if rate is None or rate.value is None else rate.value)

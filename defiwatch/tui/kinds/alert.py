@@ -155,7 +155,7 @@ STANDING: Kind[AlertRow] = Kind(
             falling=True,
             rank=1,
         ),
-        Column("what", 58, lambda row, _: _title(row.alert), order=lambda row: row.alert.title, grow=1),
+        Column("what", 50, lambda row, _: _title(row.alert), order=lambda row: row.alert.title, grow=1),
         Column("kind", 20, lambda row, _: ((row.alert.kind, "dim"),), order=lambda row: row.alert.kind, rank=4),
         Column(
             "finality", 9, lambda row, _: ((row.alert.finality, "dim"),), order=lambda row: row.alert.finality, rank=5
@@ -182,7 +182,7 @@ LOG: Kind[Alert] = Kind(
         Column("", 1, lambda row, _: (state_mark(row.state),)),
         Column("", 1, lambda row, _: _chip(row), order=lambda row: -SEVERITIES.index(row.severity)),
         Column("score", 5, lambda row, _: _score(row), order=lambda row: row.score, right=True, falling=True, rank=1),
-        Column("what", 58, lambda row, _: _title(row), order=lambda row: row.title, grow=1),
+        Column("what", 50, lambda row, _: _title(row), order=lambda row: row.title, grow=1),
         Column("kind", 20, lambda row, _: ((row.kind, "dim"),), order=lambda row: row.kind, rank=4),
         Column("finality", 9, lambda row, _: ((row.finality, "dim"),), order=lambda row: row.finality, rank=5),
         Column("age", 4, lambda row, picture: _age(time_of(row), picture), order=lambda row: -time_of(row), right=True),

@@ -12,8 +12,8 @@ from defiwatch.tui.lines import Line, meter
 from defiwatch.tui.picture import Picture
 from defiwatch.tui.theme import ramp
 
-STALE_AFTER = 900.0
-"""A pool's numbers hold until its next event; a quarter of an hour without a look at the head is stale."""
+STALE_AFTER = 3600.0
+"""A pool's numbers hold until its next event, so a quiet pool is not stale at once; an hour is too long to lean on."""
 
 
 def _rows(picture: Picture) -> Sequence[PoolRow]:
@@ -44,7 +44,7 @@ def _spark(row: PoolRow, picture: Picture) -> Line:
 
 
 def _score_spark(row: PoolRow, picture: Picture) -> Line:
-    return ((figures.spark([0.0, *picture.trails.values(f"pool score {row.key}")][-12:], 12), ramp(row.score / 100)),)
+    return ((figures.spark(picture.trails.values(f"pool score {row.key}"), 12, (0.0, 100.0)), ramp(row.score / 100)),)
 
 
 def _summary(picture: Picture) -> str:
@@ -72,7 +72,7 @@ def _page(row: PoolRow, picture: Picture, page: Page) -> None:
     scores = picture.trails.values(f"pool score {row.key}")
     if len(prices) > 1:
         page.blank()
-        length = min(48, page.width - 30)
+        length = min(24, len(prices) // 2 + 1)
         page.line(
             ("price  ", "dim"),
             (figures.spark(prices, length), "accent"),
@@ -80,7 +80,7 @@ def _page(row: PoolRow, picture: Picture, page: Page) -> None:
         )
         page.line(
             ("score  ", "dim"),
-            (figures.spark([0.0, *scores], length), ramp(row.score / 100)),
+            (figures.spark(scores, length, (0.0, 100.0)), ramp(row.score / 100)),
             (f"  {min(scores):.0f} … {max(scores):.0f}", "dim"),
         )
     page.reasons(row.score, row.reasons, None if row.score < 50 else "warning" if row.score < 80 else "critical")

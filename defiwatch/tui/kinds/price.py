@@ -44,7 +44,7 @@ def _page(row: PriceRow, picture: Picture, page: Page) -> None:
     trail = picture.trails.values(price_trail(row.chain, row.symbol, row.source))
     if len(trail) > 1:
         page.line(
-            (figures.spark(trail, min(48, page.width - 30)), "accent"),
+            (figures.spark(trail, min(24, len(trail) // 2 + 1)), "accent"),
             (f"  {figures.price(min(trail))} … {figures.price(max(trail))}", "dim"),
         )
     page.facts((("deviation", _deviation(row, picture)), ("chain", ((row.chain or "none: a venue", "text"),))))

@@ -42,6 +42,12 @@ def _summary(picture: Picture) -> str:
     return f"{bad} not live" if bad else ""
 
 
+def _awaited(picture: Picture) -> str:
+    if picture.snapshot.mode in ("replay", "demo"):
+        return "no source: a recording plays"
+    return picture.awaited("source", "none is configured")
+
+
 def _page(row: SourceRow, picture: Picture, page: Page) -> None:
     page.line(*_state(row, picture), ("   ", "text"), (row.name, "strong"))
     page.blank()
@@ -84,7 +90,7 @@ SOURCE: Kind[SourceRow] = Kind(
     rows=_rows,
     key=lambda row: f"{row.chain}/{row.name}",
     words=lambda row: f"{row.name} {row.chain} {row.state} {row.detail}",
-    awaited=lambda picture: picture.awaited("source", "none is configured"),
+    awaited=_awaited,
     page=_page,
     ordered="worst first",
     time=lambda row: row.time,

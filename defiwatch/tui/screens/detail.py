@@ -19,7 +19,7 @@ from defiwatch.tui.kinds.market import MARKET
 from defiwatch.tui.kinds.page import Page
 from defiwatch.tui.kinds.pool import POOL
 from defiwatch.tui.kinds.position import POSITION
-from defiwatch.tui.lines import Line
+from defiwatch.tui.lines import Line, plain
 from defiwatch.tui.messages import Handle
 from defiwatch.tui.picture import Picture
 from defiwatch.tui.screens.snooze import Snooze
@@ -118,7 +118,7 @@ class Detail(Screen[None]):
         else:
             name = self._key
         self.app.copy_to_clipboard(name)
-        self.notify(f"copied {name}", markup=False, timeout=3)
+        self.notify(f"copied {plain(name)}", markup=False, timeout=3)
 
     def _subject(self) -> tuple[Kind[Any], object] | None:
         alert = _alert(self.row)

@@ -29,7 +29,7 @@ class Painted(Widget):
 
     picture: reactive[Picture] = reactive(BLANK, repaint=False, always_update=True, init=False)
 
-    _title: tuple[str, str] | None = None
+    _title: tuple[str, str, str] | None = None
     _inks: Inks | None = None
     _inked_for: Mapping[str, str] | None = None
 
@@ -48,10 +48,10 @@ class Painted(Widget):
 
     def entitle(self, title: str, note: str = "") -> None:
         """The title in the border. Never parsed: it may hold what strangers, or the user, wrote."""
-        self._title = (title, note)
         air = "" if self.styles.border_left[0] else " "  # A border with corners brings its own.
-        content = Content.assemble(air, (plain(title), "bold"), (plain(note), "not bold"), air)
-        if self.border_title != content:
+        if self._title != (title, note, air):
+            self._title = (title, note, air)
+            content = Content.assemble(air, (plain(title), "bold"), (plain(note), "not bold"), air)
             # The stub says str; the setter renders str as markup and takes Content as it is.
             self.border_title = cast("str", content)
 
@@ -59,7 +59,7 @@ class Painted(Widget):
         """The theme changed, or the border."""
         super().notify_style_update()
         if self._title is not None:
-            self.entitle(*self._title)
+            self.entitle(*self._title[:2])
 
     def paint(self, line: Line, width: int, over: Style | None = None) -> Strip:
         """A line in exactly `width` cells on the widget's own ground."""

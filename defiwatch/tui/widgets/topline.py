@@ -51,7 +51,7 @@ class Topline(Painted):
         if rest and room >= 4:
             left.append((f" +{rest}", "dim"))
             room -= 4
-        rate = (f"{figures.compact(snapshot.events_per_s)} ev/s  ", "dim")
+        rate = (f"{figures.rate(snapshot.events_per_s)} ev/s  ", "dim")
         if picture.started and not picture.error and width_of((rate,)) <= room:
             right = [rate, *right]
         gap = max(1, width - width_of(left) - width_of(right))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from defiwatch.domain.view import (
     SNAPSHOT_SCHEMA,
@@ -21,6 +22,7 @@ from tests.tui.samples.world import AAVE, BLOCK_S, HEAD, MORPHO, START, STEPS, e
 __all__ = ["STEPS", "changes", "story"]
 
 
+@cache
 def story(step: int) -> Snapshot:
     """The whole after `step` blocks of 12 seconds."""
     time = START + step * BLOCK_S

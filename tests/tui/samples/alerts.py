@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from defiwatch.domain.risk import Alert, Evidence, Finality, Reason, Severity, State, Subject, Trust
 from defiwatch.domain.units import iso
@@ -42,6 +43,7 @@ def _alert(
     )
 
 
+@cache
 def changes(until: int) -> tuple[Alert, ...]:
     """Every change of an alert up to a step, oldest first."""
     found: list[Alert] = []

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import gzip
 import json
 import os
 import pty
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -105,6 +110,7 @@ def test_a_pipe_that_closes_early(tmp_path: Path) -> None:
     process.stdout.close()
     assert process.stderr is not None
     words = process.stderr.read().decode()
+    process.stderr.close()
     assert process.wait(60) == 0
     assert "Broken" not in words
     assert "Traceback" not in words
@@ -154,6 +160,54 @@ def test_a_fault_of_ours_is_one_line_and_more_when_asked_for(tmp_path: Path) -> 
     assert code == 1
     assert "Traceback" in words
     assert "0123456789abcdef" not in words, "no secret, in a traceback neither"
+
+
+def on_screen(folder: Path, *words: str, keys: bytes = b"", **settings: str) -> tuple[int, str]:
+    """Run on a terminal; `keys` are pressed once the chain was drawn. The exit code and all that was drawn."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(folder), "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [*PROGRAM, *words],
+        cwd=folder,
+        env={**environment, **settings},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    drawn = b""
+    deadline = time.monotonic() + 60
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            if select.select([controller], [], [], 0.1)[0]:
+                try:
+                    drawn += os.read(controller, 65536)
+                except OSError:
+                    break
+            if keys and (b"WETH" in drawn or b"no source" in drawn):
+                os.write(controller, keys)
+                keys = b""
+        return process.wait(20), drawn.decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+
+
+def test_the_screen_shows_the_engine_and_leaves_with_a_key(tmp_path: Path) -> None:
+    code, drawn = on_screen(tmp_path, "run", "--data-dir", "d", "--record", "r.gz", keys=b"q")
+    assert code == 0, drawn[-500:]
+    with Store(tmp_path / "d" / FILE_NAME) as store:
+        assert [a.id for a in store.alerts()] == ["id-2", "id-3", "id-4"]
+    assert gzip.decompress((tmp_path / "r.gz").read_bytes()).count(b"\n") == 5
+
+
+def test_the_screen_leaves_with_the_engines_own_exit_code(tmp_path: Path) -> None:
+    code, drawn = on_screen(tmp_path, "run", keys=b"q", FAKE_WHAT="unreachable")
+    assert code == 3
+    assert "defiwatch: no source could be reached: wss://node.example/v2/*** refused" in drawn
 
 
 def test_a_screen_is_not_drawn_into_a_pipe(tmp_path: Path) -> None:

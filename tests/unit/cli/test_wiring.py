@@ -103,10 +103,9 @@ def test_what_the_user_does_reaches_the_engine_also_when_it_was_early() -> None:
     source = feed(parts(blocks=1))
     source.send(InputFrame(action="ack", key="early"))
     started(source)
-    engine = lambda: FakeEngine.made[-1]  # noqa: E731 - the newest
-    wait_for(lambda: inputs(engine()) == ["early"])
+    wait_for(lambda: inputs(FakeEngine.made[-1]) == ["early"])
     source.send(InputFrame(action="snooze", key="later"))
-    wait_for(lambda: inputs(engine()) == ["early", "later"])
+    wait_for(lambda: inputs(FakeEngine.made[-1]) == ["early", "later"])
     source.stop()
 
 

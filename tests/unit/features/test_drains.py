@@ -42,7 +42,7 @@ class Chain:
                 if isinstance(fact, float)
                 else Swapped(ID, "p", A, B, 1, -1, state.price, 3000, "", -1)
             )
-            list(self.features.on_fact(self.book, at, event, state))
+            list(self.features.on_fact(self.book, at, event, state if isinstance(event, Swapped) else None))
         looked = (("p", ID),) if standing else ()
         found: list[Observation] = [
             obs for obs in self.features.on_block(self.book, at, lambda _p, _i: state, looked) if obs.kind == "drain"

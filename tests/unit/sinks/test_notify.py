@@ -136,8 +136,13 @@ def test_it_tries_again_and_obeys_retry_after() -> None:
         httpx.Response(500),
     )
     waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return False
+
     opened = webhook(server)
-    assert opened.deliver(b"{}", lambda s: bool(waited.append(s))) == "HTTP 200"
+    assert opened.deliver(b"{}", wait) == "HTTP 200"
     assert waited == [1.0, 2.0, 17.0, 8.0]
     assert len(server.requests) == 5
     opened.close()

@@ -43,7 +43,11 @@ def test_offer_says_no_when_full_and_put_waits() -> None:
 
 def test_elastic_takes_beyond_its_bound() -> None:
     gate = threading.Event()
-    worker: Worker[int] = Worker("w", lambda _: gate.wait(20) and None, size=1, batch=1)
+
+    def handle(_: list[int]) -> None:
+        gate.wait(20)
+
+    worker: Worker[int] = Worker("w", handle, size=1, batch=1)
     worker.elastic = True
     for n in range(20):
         worker.put(n)

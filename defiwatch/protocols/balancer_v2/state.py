@@ -1,0 +1,162 @@
+"""One Balancer v2 pool in the book: its balances, and what its mathematics needs; its amounts, to the unit.
+
+balancer-v2-monorepo@06f3ee7 pkg/pool-utils/contracts/BasePool.sol, BaseMinimalSwapInfoPool.sol:40-117,
+BaseGeneralPool.sol; pkg/pool-stable/contracts/ComposableStablePool.sol.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from defiwatch.domain.ids import Address, Hash
+from defiwatch.protocols.abi import function
+from defiwatch.protocols.balancer_v2 import stable, weighted
+from defiwatch.protocols.balancer_v2.fixed import ONE, complement, div_down, div_up, mul_down, mul_up
+from defiwatch.protocols.spec import Table
+
+POOL_TOKENS = function("getPoolTokens(bytes32)", "address[],uint256[],uint256")
+SWAP_FEE = function("getSwapFeePercentage()", "uint256")
+WEIGHTS = function("getNormalizedWeights()", "uint256[]")
+AMP = function("getAmplificationParameter()", "uint256,bool,uint256")
+SCALING = function("getScalingFactors()", "uint256[]")
+
+
+class BalancerState(msgspec.Struct, frozen=True):
+    """One pool. Lists run in the vault's order of tokens; () and -1 until they are known.
+
+    `weights` and `amp` (A·n^(n-1) times 1000) tell its kind: exactly one of them is there, the other was refused.
+    `scaling` takes units to 18 decimals times the token's rate. `amp_moves`: A changes with time. `shortcuts`: whether
+    the pool multiplies out whole powers (None: no swap has told yet). `read_block` is the block of the last read of what
+    no event tells, `stale` whether another is needed.
+    """
+
+    tokens: tuple[Address, ...] = ()
+    balances: tuple[int, ...] = ()
+    fee: int = -1
+    weights: tuple[int, ...] = ()
+    amp: int = -1
+    amp_moves: bool = False
+    scaling: tuple[int, ...] = ()
+    shortcuts: bool | None = None
+    read_block: int = -1
+    stale: bool = False
+    block: int = 0
+    time: int = 0
+    checks: int = 0
+    mismatches: int = 0
+
+
+POOLS: Table[Hash, BalancerState] = Table("balancer_v2.pool")
+
+
+def address_of(pool: Hash) -> Address:
+    """The pool's contract: the first 20 bytes of its id (vault/PoolRegistry.sol:70-85)."""
+    return pool[:42]
+
+
+def ready(state: BalancerState) -> bool:
+    """Whether amounts can be told."""
+    kind = bool(state.weights) or state.amp >= 0
+    return bool(state.balances) and state.fee >= 0 and len(state.scaling) == len(state.tokens) and kind
+
+
+def upscaled(state: BalancerState, pool: Hash) -> tuple[list[int], list[int]]:
+    """(balances with 18 decimals and rates, their places in the vault's order), the pool's own token left out."""
+    own = address_of(pool)
+    places = [i for i, token in enumerate(state.tokens) if token != own]
+    return [mul_down(state.balances[i], state.scaling[i]) for i in places], places
+
+
+def amount_out(state: BalancerState, pool: Hash, i: int, j: int, amount: int) -> int:
+    """What `amount` of token i (fee included) pays in token j, in units.
+
+    ValueError where the pool would revert, and for the pool's own token, which is no swap.
+    """
+    taken = amount - mul_up(amount, state.fee)
+    given = mul_down(taken, state.scaling[i])
+    balances, places = upscaled(state, pool)
+    a, b = _places(places, i, j)
+    if state.weights:
+        paid = weighted.out_given_in(
+            balances[a], state.weights[i], balances[b], state.weights[j], given, shortcuts=state.shortcuts is not False
+        )
+    else:
+        paid = stable.out_given_in(state.amp, balances, a, b, given)
+    return div_down(paid, state.scaling[j])
+
+
+def amount_in(state: BalancerState, pool: Hash, i: int, j: int, amount: int) -> int:
+    """What `amount` of token j costs in token i, fee included, in units. ValueError as in `amount_out`."""
+    wanted = mul_down(amount, state.scaling[j])
+    balances, places = upscaled(state, pool)
+    a, b = _places(places, i, j)
+    if state.weights:
+        cost = weighted.in_given_out(
+            balances[a], state.weights[i], balances[b], state.weights[j], wanted, shortcuts=state.shortcuts is not False
+        )
+    else:
+        cost = stable.in_given_out(state.amp, balances, a, b, wanted)
+    return div_up(div_up(cost, state.scaling[i]), complement(state.fee))
+
+
+def spot(state: BalancerState, pool: Hash, i: int, j: int) -> float:
+    """Units of token j for one unit of token i, without fee, in smallest units; 0.0 where it cannot be told."""
+    balances, places = upscaled(state, pool)
+    if i not in places or j not in places or min(balances, default=0) <= 0:
+        return 0.0
+    a, b = places.index(i), places.index(j)
+    if state.weights:
+        scaled = weighted.spot(balances[a], state.weights[i], balances[b], state.weights[j])
+    else:
+        scaled = stable.spot(state.amp, balances, a, b)
+    return scaled * state.scaling[i] / state.scaling[j]
+
+
+def share(state: BalancerState, pool: Hash) -> float:
+    """The largest token's part of a stable pool, each at its rate, 0..1; 0.0 for a weighted pool."""
+    if state.weights or not ready(state):
+        return 0.0
+    balances, _ = upscaled(state, pool)
+    total = sum(balances)
+    return max(balances) / total if total else 0.0
+
+
+def move_cost(state: BalancerState, pool: Hash, i: int, j: int, fall: float = 0.02) -> int:
+    """About what must be paid of token i so that it is worth `fall` less in token j; 0 where no swap does that.
+
+    Found by halving over whole swaps: pools of this kind have no closed form with their fee.
+    """
+    before = spot(state, pool, i, j)
+    if before <= 0.0:
+        return 0
+    low, high = 0, max(state.balances[i] * 29 // 100, 1)
+
+    def far(size: int) -> bool:
+        got = amount_out(state, pool, i, j, size)
+        balances = list(state.balances)
+        balances[i] += size
+        balances[j] -= got
+        return spot(msgspec.structs.replace(state, balances=tuple(balances)), pool, i, j) <= before * (1.0 - fall)
+
+    try:
+        for _ in range(1 if state.weights else 10):
+            if far(high):
+                break
+            low, high = high, 2 * high
+        else:
+            return 0
+        while high - low > max(high >> 30, 1):
+            middle = (low + high) // 2
+            low, high = (low, middle) if far(middle) else (middle, high)
+    except ValueError:
+        return 0
+    return high
+
+
+def _places(places: list[int], i: int, j: int) -> tuple[int, int]:
+    if i not in places or j not in places or i == j:
+        raise ValueError("not two different tokens of the pool")
+    return places.index(i), places.index(j)
+
+
+__all__ = ["ONE", "POOLS", "BalancerState", "amount_in", "amount_out", "move_cost", "ready", "share", "spot"]

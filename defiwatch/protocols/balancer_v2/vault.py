@@ -1,0 +1,401 @@
+"""Balancer v2: balances of each pool, kept from the vault's events; each swap is done again and held against its event.
+
+balancer-v2-monorepo@06f3ee7 pkg/vault/contracts. Exact for weighted and composable stable pools between their own
+tokens; a rate or an amplification that moves is read. A swap that our mathematics does not give is counted and told,
+and the pool is read anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from defiwatch.config import Deployment
+from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
+from defiwatch.domain.frames import CallResult
+from defiwatch.domain.ids import ChainId, Hash
+from defiwatch.domain.risk import Pool
+from defiwatch.errors import ConfigError
+from defiwatch.protocols import reads
+from defiwatch.protocols.abi import Call, decode
+from defiwatch.protocols.balancer_v2 import state as pools
+from defiwatch.protocols.balancer_v2.events import (
+    AMP_UPDATE_STARTED,
+    AMP_UPDATE_STOPPED,
+    FLASH_LOAN,
+    POOL_BALANCE_CHANGED,
+    POOL_BALANCE_MANAGED,
+    POOL_REGISTERED,
+    RATE_UPDATED,
+    SWAP,
+    SWAP_FEE_CHANGED,
+    TOKENS_DEREGISTERED,
+    TOKENS_REGISTERED,
+    AmpUpdateStarted,
+    AmpUpdateStopped,
+    BalancerSwap,
+    PoolBalanceChanged,
+    PoolBalanceManaged,
+    SwapFeeChanged,
+    TokenRateCacheUpdated,
+)
+from defiwatch.protocols.balancer_v2.fixed import mul_down
+from defiwatch.protocols.balancer_v2.state import (
+    AMP,
+    POOL_TOKENS,
+    POOLS,
+    SCALING,
+    SWAP_FEE,
+    WEIGHTS,
+    BalancerState,
+    address_of,
+    ready,
+)
+from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants, watch
+from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
+from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec
+
+CHECK_BLOCKS = 7_200
+"""Blocks between two comparisons of a pool's balances with the vault's."""
+
+
+class BalancerV2(Instance):
+    """One vault: the pools named by their 32-byte ids."""
+
+    protocol = "balancer_v2"
+    events = (
+        SWAP,
+        POOL_BALANCE_CHANGED,
+        POOL_BALANCE_MANAGED,
+        POOL_REGISTERED,
+        TOKENS_REGISTERED,
+        TOKENS_DEREGISTERED,
+        FLASH_LOAN,
+        SWAP_FEE_CHANGED,
+        AMP_UPDATE_STARTED,
+        AMP_UPDATE_STOPPED,
+        RATE_UPDATED,
+    )
+
+    def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
+        super().__init__(chain_id, deployment)
+        if not deployment.address or not deployment.pools:
+            raise ConfigError("balancer_v2: expected address = the vault, and pools = [32-byte ids]")
+        for pool in deployment.pools:
+            if len(pool) != 66:
+                raise ConfigError(f"balancer_v2: expected a 32-byte id in pools, got {pool!r}")
+        self._vault = deployment.address
+        self._pools = tuple(dict.fromkeys(pool.lower() for pool in deployment.pools))
+        self._by_address = {address_of(pool): pool for pool in self._pools}
+        addresses = frozenset({self._vault, *self._by_address})
+        self._filter = LogFilter(addresses, frozenset(spec.topic0 for spec in self.events))
+        self._depths: dict[Hash, tuple[BalancerState, tuple[int, int]]] = {}
+
+    def filter(self, book: Book) -> LogFilter:  # noqa: ARG002 - always the same
+        """The vault's events, and what the pools say of their fee, amplification and rates."""
+        return self._filter
+
+    def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """Tokens, balances, fee, weights or amplification, and rates; then only what moves without an event."""
+        calls: list[Call] = []
+        for pool in self._pools:
+            state = book.get(POOLS, pool) or BalancerState()
+            address = address_of(pool)
+            due = state.read_block >= 0 and at.number - state.read_block >= CHECK_BLOCKS
+            anew = (state.stale or due) and state.read_block != at.number
+            if not state.tokens or anew:
+                calls.append(POOL_TOKENS.call(self._vault, pool))
+            if state.fee < 0:
+                calls.append(SWAP_FEE.call(address))
+            if not state.weights and state.amp < 0:
+                calls.append(WEIGHTS.call(address))
+            if (not state.weights and state.amp < 0) or (state.amp_moves and state.read_block != at.number):
+                calls.append(AMP.call(address))
+            if not state.scaling or (anew and not state.weights):
+                calls.append(SCALING.call(address))
+        return reads.open_calls(book, at, [*calls, *token_wants(book, at)])
+
+    def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
+        """Take a pool's tokens, balances and parameters, and what its tokens say of themselves."""
+        to = call.to.lower()
+        if to == self._vault and POOL_TOKENS.matches(call):
+            (pool,) = POOL_TOKENS.arguments(call)
+            if pool not in self._pools:
+                return False
+        elif to in self._by_address and call.data[:10].lower() in _QUESTIONS:
+            pool = self._by_address[to]
+        else:
+            return token_read(book, at, call)
+        state = book.get(POOLS, pool) or BalancerState()
+        if reads.empty(call):
+            reads.refuse(book, at, call)
+            if SCALING.matches(call):
+                book.put(POOLS, pool, _by_decimals(book, state))
+            return True
+        reads.accept(book, call)
+        if at.number < state.block:
+            return True
+        book.put(POOLS, pool, self._answered(book, at, pool, state, call))
+        return True
+
+    def _answered(self, book: Book, at: BlockRef, pool: Hash, state: BalancerState, call: CallResult) -> BalancerState:
+        replace = msgspec.structs.replace
+        result = call.result or ""
+        if POOL_TOKENS.matches(call):
+            tokens, balances, _ = decode(POOL_TOKENS.outputs, result)
+            for token in tokens:
+                watch(book, token)
+            same = not state.balances or state.balances == balances
+            if not same:
+                book.notice(f"balancer_v2 {pool}: balances read are not what events say; the read is taken")
+            since = {} if state.block else {"block": at.number, "time": at.time}
+            return replace(
+                state,
+                tokens=tokens,
+                balances=balances,
+                read_block=at.number,
+                stale=False,
+                checks=state.checks + bool(state.balances),
+                mismatches=state.mismatches + (not same),
+                **since,
+            )
+        if SWAP_FEE.matches(call):
+            return replace(state, fee=decode(SWAP_FEE.outputs, result)[0])
+        if WEIGHTS.matches(call):
+            return replace(state, weights=decode(WEIGHTS.outputs, result)[0])
+        if AMP.matches(call):
+            value, moves, precision = decode(AMP.outputs, result)
+            amp = value * 1000 // precision if precision else -1
+            return replace(state, amp=amp, amp_moves=moves, read_block=at.number)
+        return replace(state, scaling=decode(SCALING.outputs, result)[0])
+
+    def on_event(self, book: Book, at: BlockRef, event: Event) -> Iterable[Fact]:
+        """Apply one event to its pool; trades and liquidity come back as facts."""
+        if isinstance(event, BalancerSwap | PoolBalanceChanged | PoolBalanceManaged):
+            state = book.get(POOLS, event.pool_id)
+            if event.address != self._vault or event.pool_id not in self._pools:
+                return ()
+            if state is None or not state.balances:
+                return ()
+            if isinstance(event, BalancerSwap):
+                return self._swapped(book, at, state, event)
+            if isinstance(event, PoolBalanceChanged):
+                return self._changed(book, at, state, event)
+            self._managed(book, at, state, event)
+            return ()
+        pool = self._by_address.get(event.address)
+        state = book.get(POOLS, pool) if pool is not None else None
+        if pool is None or state is None:
+            return ()
+        replace = msgspec.structs.replace
+        if isinstance(event, SwapFeeChanged):
+            book.put(POOLS, pool, replace(state, fee=event.swap_fee_percentage))
+        elif isinstance(event, AmpUpdateStarted):
+            book.put(POOLS, pool, replace(state, amp_moves=True))
+        elif isinstance(event, AmpUpdateStopped):
+            book.put(POOLS, pool, replace(state, amp=event.current_value, amp_moves=False))
+        elif isinstance(event, TokenRateCacheUpdated):
+            book.put(POOLS, pool, self._rated(book, state, event))
+        return ()
+
+    def _rated(self, book: Book, state: BalancerState, event: TokenRateCacheUpdated) -> BalancerState:
+        i = event.token_index
+        if i >= len(state.scaling):
+            return state
+        decimals = token_of(book, state.tokens[i])
+        if not decimals.known or decimals.units > 18:
+            return msgspec.structs.replace(state, stale=True)
+        factor = mul_down(10 ** (36 - decimals.units), event.rate)
+        return msgspec.structs.replace(state, scaling=(*state.scaling[:i], factor, *state.scaling[i + 1 :]))
+
+    def _swapped(self, book: Book, at: BlockRef, state: BalancerState, event: BalancerSwap) -> Iterable[Fact]:
+        pool = event.pool_id
+        if event.token_in not in state.tokens or event.token_out not in state.tokens:
+            return ()
+        i, j = state.tokens.index(event.token_in), state.tokens.index(event.token_out)
+        checked = self._redone(book, pool, state, i, j, event)
+        balances = list(state.balances)
+        balances[i] += event.amount_in
+        balances[j] -= event.amount_out
+        after = msgspec.structs.replace(checked, balances=tuple(balances), block=at.number, time=at.time)
+        book.put(POOLS, pool, after)
+        if address_of(pool) in (event.token_in, event.token_out):
+            return self._own_token_moved(after, event, i)
+        first, second = min(i, j), max(i, j)
+        amounts = {i: event.amount_in, j: -event.amount_out}
+        return (
+            Swapped(
+                pool=pool,
+                protocol=self.protocol,
+                token0=state.tokens[first],
+                token1=state.tokens[second],
+                amount0=amounts[first],
+                amount1=amounts[second],
+                price=_price(book, pool, after, first, second),
+                fee_ppm=_ppm(state),
+                tx=event.tx,
+                log_index=event.log_index,
+            ),
+        )
+
+    def _redone(
+        self, book: Book, pool: Hash, state: BalancerState, i: int, j: int, event: BalancerSwap
+    ) -> BalancerState:
+        """Do the swap again on the state before it; where it does not come out, count it and want the pool read."""
+        if not ready(state) or state.amp_moves or address_of(pool) in (event.token_in, event.token_out):
+            return state
+        guesses = (True, False) if state.weights and state.shortcuts is None else (state.shortcuts,)
+        for guess in guesses:
+            trial = msgspec.structs.replace(state, shortcuts=guess)
+            if _agrees(trial, pool, i, j, event):
+                return trial if state.shortcuts is None and state.weights else state
+        book.notice(f"balancer_v2 {pool}: a swap paid what its mathematics does not give; the pool is read anew")
+        return msgspec.structs.replace(state, stale=True, mismatches=state.mismatches + 1)
+
+    def _own_token_moved(self, state: BalancerState, event: BalancerSwap, i: int) -> Iterable[Fact]:
+        """A swap against the pool's own token is liquidity: paid in with another token, or taken out."""
+        own = address_of(event.pool_id)
+        inwards = event.token_out == own
+        amount = event.amount_in if inwards else -event.amount_out
+        place = i if inwards else state.tokens.index(event.token_out)
+        tokens = [k for k, token in enumerate(state.tokens) if token != own]
+        held = state.balances[place]
+        amounts = [amount if k == place else 0 for k in tokens[:2]]
+        part = abs(amount) / (held if inwards else held + abs(amount)) / len(tokens) if held else 0.0
+        return (
+            LiquidityMoved(
+                pool=event.pool_id,
+                protocol=self.protocol,
+                amount0=amounts[0],
+                amount1=amounts[1] if len(amounts) > 1 else 0,
+                share=part if inwards else -part,
+                tx=event.tx,
+                log_index=event.log_index,
+            ),
+        )
+
+    def _changed(self, book: Book, at: BlockRef, state: BalancerState, event: PoolBalanceChanged) -> Iterable[Fact]:
+        if event.tokens != state.tokens:
+            book.put(POOLS, event.pool_id, msgspec.structs.replace(state, stale=True))
+            return ()
+        moves = zip(state.balances, event.deltas, event.protocol_fee_amounts, strict=True)
+        balances = tuple(balance + delta - fee for balance, delta, fee in moves)
+        after = msgspec.structs.replace(state, balances=balances, block=at.number, time=at.time)
+        book.put(POOLS, event.pool_id, after)
+        own = address_of(event.pool_id)
+        real = [k for k, token in enumerate(state.tokens) if token != own]
+        parts = [event.deltas[k] / whole if (whole := max(state.balances[k], balances[k])) > 0 else 0.0 for k in real]
+        return (
+            LiquidityMoved(
+                pool=event.pool_id,
+                protocol=self.protocol,
+                amount0=event.deltas[real[0]],
+                amount1=event.deltas[real[1]] if len(real) > 1 else 0,
+                share=max(min(sum(parts) / len(parts), 1.0), -1.0),
+                tx=event.tx,
+                log_index=event.log_index,
+            ),
+        )
+
+    def _managed(self, book: Book, at: BlockRef, state: BalancerState, event: PoolBalanceManaged) -> None:
+        if event.token not in state.tokens:
+            return
+        i = state.tokens.index(event.token)
+        balances = list(state.balances)
+        balances[i] += event.cash_delta + event.managed_delta
+        after = msgspec.structs.replace(state, balances=tuple(balances), block=at.number, time=at.time)
+        book.put(POOLS, event.pool_id, after)
+
+    def pools(self, book: Book) -> Iterable[Pool]:
+        """Its pools as they stand."""
+        return [self._pool(book, pool) for pool in self._pools]
+
+    def pool(self, book: Book, pool_id: str) -> Pool | None:
+        """One of its pools by id."""
+        return self._pool(book, pool_id) if pool_id in self._pools else None
+
+    def _pool(self, book: Book, pool: Hash) -> Pool:
+        state = book.get(POOLS, pool) or BalancerState()
+        own = address_of(pool)
+        real = [k for k, token in enumerate(state.tokens) if token != own]
+        tokens = tuple(state.tokens[k] for k in real)
+        missing = {
+            "tokens": not state.tokens,
+            "fee": state.fee < 0,
+            "weights or amplification": not state.weights and state.amp < 0,
+            "scaling": not state.scaling,
+        }
+        return Pool(
+            chain_id=self.chain_id,
+            protocol=self.protocol,
+            id=pool,
+            label=pool_label(book, self.deployment, own, tokens, _ppm(state)),
+            tokens=tokens,
+            symbols=tuple(symbol_of(book, token) for token in tokens),
+            decimals=tuple(token_of(book, token).units for token in tokens),
+            reserves=tuple(state.balances[k] for k in real) if state.balances else (),
+            fee_ppm=_ppm(state),
+            price=_price(book, pool, state, real[0], real[1]) if len(real) > 1 else 0.0,
+            block=state.block,
+            time=state.time,
+            raw=pool_raw(book, tokens),
+            unknown=pool_unknown(book, tokens, tuple(name for name, absent in missing.items() if absent)),
+            depth=self._depth(pool, state, real),
+            share=pools.share(state, pool),
+            checks=state.checks,
+            mismatches=state.mismatches,
+        )
+
+    def _depth(self, pool: Hash, state: BalancerState, real: list[int]) -> tuple[int, int]:
+        kept = self._depths.get(pool)
+        if kept is not None and kept[0] is state:
+            return kept[1]
+        found = (0, 0)
+        if ready(state) and len(real) > 1:
+            i, j = real[0], real[1]
+            found = (pools.move_cost(state, pool, i, j), pools.move_cost(state, pool, j, i, 1 - 1 / 1.02))
+        self._depths[pool] = (state, found)
+        return found
+
+
+def _by_decimals(book: Book, state: BalancerState) -> BalancerState:
+    """Scaling by decimals alone, where an older pool does not tell it and its tokens tell their decimals."""
+    tokens = [token_of(book, token) for token in state.tokens]
+    if not tokens or not all(token.known and token.units <= 18 for token in tokens):
+        return state
+    return msgspec.structs.replace(state, scaling=tuple(10 ** (36 - token.units) for token in tokens))
+
+
+def _agrees(state: BalancerState, pool: Hash, i: int, j: int, event: BalancerSwap) -> bool:
+    """Whether our mathematics gives the event: as a swap of a given amount in, or out."""
+    try:
+        if pools.amount_out(state, pool, i, j, event.amount_in) == event.amount_out:
+            return True
+        return pools.amount_in(state, pool, i, j, event.amount_out) == event.amount_in
+    except ValueError:
+        return False
+
+
+def _ppm(state: BalancerState) -> int:
+    return max(state.fee, 0) // 10**12
+
+
+def _price(book: Book, pool: Hash, state: BalancerState, i: int, j: int) -> float:
+    """Whole units of token j for one of token i; 0.0 where it cannot be told."""
+    if not ready(state):
+        return 0.0
+    units = token_of(book, state.tokens[i]).units - token_of(book, state.tokens[j]).units
+    return float(pools.spot(state, pool, i, j) * 10.0**units)
+
+
+_QUESTIONS = frozenset(spec.selector for spec in (SWAP_FEE, WEIGHTS, AMP, SCALING))
+
+BALANCER_V2 = ProtocolSpec(
+    name="balancer_v2",
+    title="Balancer v2",
+    events=BalancerV2.events,
+    create=BalancerV2,
+    keys=frozenset({"address", "pools", "label"}),
+)
+"""`address` is the vault."""
