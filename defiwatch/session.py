@@ -17,7 +17,7 @@ import msgspec
 
 from defiwatch.clock import time_of
 from defiwatch.config import Config
-from defiwatch.domain.frames import Frame, HeaderFrame, InputFrame
+from defiwatch.domain.frames import BlockFrame, Frame, HeaderFrame, InputFrame
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.view import Snapshot
 from defiwatch.errors import StoreError
@@ -110,20 +110,22 @@ class Stop:
 
 
 class Pace:
-    """When a frame of a replay is due: `speed` 1 is as it happened, None as fast as it goes."""
+    """When a frame of a replay is due: `speed` 1 is as it happened, None as fast as it goes.
+
+    Blocks are paced by the chain's clock and everything else by the wall's, each from its own first frame: a chain that
+    was caught up, or a test chain, has another time than the ticks between its blocks.
+    """
 
     def __init__(self, speed: float | None, wall: Callable[[], float] = time.monotonic) -> None:
         self._speed = speed
         self._wall = wall
-        self._origin: tuple[float, float] | None = None
+        self._origins: dict[str, tuple[float, float]] = {}
 
-    def delay(self, frame_time: float | None) -> float:
+    def delay(self, frame_time: float | None, clock: str = "chain") -> float:
         """Seconds from now until a frame of that time is due; 0 or less if it is."""
         if self._speed is None or frame_time is None:
             return 0.0
-        if self._origin is None:
-            self._origin = (self._wall(), frame_time)
-        started, first = self._origin
+        started, first = self._origins.setdefault(clock, (self._wall(), frame_time))
         return started + (frame_time - first) / self._speed - self._wall()
 
 
@@ -172,7 +174,7 @@ class Session:
         self._told: deque[str] = deque()
         self._pace = Pace(None)
         self._replaying = self._taking = False
-        self._until: float | None = None
+        self._until: dict[str, float] = {}
         self._length: float | None = None
         self._time = 0.0
         self._inbox_at = self._notices_at = 0.0
@@ -315,22 +317,22 @@ class Session:
         """Called before the engine applies a frame: here a replay waits for its time."""
         self.frames += 1
         if self._replaying and not self._taking:
-            self._await(time_of(frame))
+            self._await(time_of(frame), "chain" if isinstance(frame, BlockFrame) else "wall")
         self._outlets.frame(frame)
 
-    def _await(self, moment: float | None) -> None:
+    def _await(self, moment: float | None, clock: str) -> None:
         """Wait until a frame of that time is due; what the user does meanwhile is taken at once."""
         if moment is not None:
             if self._length is not None:
-                self._until = moment + self._length if self._until is None else self._until
-                if moment > self._until:
+                until = self._until.setdefault(clock, moment + self._length)
+                if moment > until:
                     raise _StoppedError
             self._time = max(self._time, moment)
         while True:
             if self._stop.is_set():
                 raise _StoppedError
             self._tick()
-            left = self._pace.delay(moment)
+            left = self._pace.delay(moment, clock)
             if left <= 0:
                 return
             time.sleep(min(left, NAP_S))

@@ -2,10 +2,11 @@
 
 * raised: nothing stood under the key. Within the cool-down after it cleared only something worse is raised again, or
   something critical, a few times at most: what flaps is told once.
-* worsened: more severe, or the score rose by `STEP`. eased: less severe, the score fell by `STEP`, and a while passed.
+* worsened: more severe than what was told last; or, a cool-down after that, its score rose by `STEP`. eased: less
+  severe for a whole cool-down, and its score fell by `STEP`. What goes up and down in between is not told again.
 * cleared: not worth standing, and clearly so: the score fell to `CALM` of the lowest at which it stood, or it was quiet
   for a whole cool-down. An incident (`Assessment.incident`) stands for `LINGER_S` after it is over; a new critical one
-  in a later block ends it and is raised anew.
+  in a later block ends it and is raised anew, if what was looked at (`Assessment.aspect`) had been calm in between.
 * retracted: a reorg removed the block in which it was raised. What such a block worsened, eased or cleared is told
   again as it was.
 """
@@ -47,7 +48,7 @@ CALM = 0.8
 """The share of the lowest standing score at which an alert is over."""
 
 LINGER_S = 60.0
-"""Seconds that an incident stands after it is over, and that any alert stands before it may ease."""
+"""Seconds that an incident stands after it is over."""
 
 RAISES = 5
 """How often something critical is raised under one key within a cool-down."""
@@ -98,7 +99,8 @@ class AlertBook:
             return self._raise(assessment, slot, severity, stamp) if self._free(slot, assessment, severity, now) else ()
         if standing.once:
             return ()
-        if assessment.incident and severity == "critical" and standing.calm and stamp.block > standing.hot_block:
+        anew = standing.calm and stamp.block > standing.hot_block and assessment.aspect not in standing.hot
+        if assessment.incident and severity == "critical" and anew:
             ended = Slot(None, self._ended(slot, standing, now))
             if self._free(ended, assessment, severity, now):
                 over = () if standing.silent else (retold(standing.alert, "cleared", now, "over"),)
@@ -133,6 +135,7 @@ class AlertBook:
             hot_block=stamp.block,
             silent=silent,
             once=assessment.once,
+            hot=(assessment.aspect,),
         )
         told = () if silent else (alert,)
         self._write(assessment.key, Slot(standing, slot.past), told)
@@ -143,7 +146,9 @@ class AlertBook:
     ) -> tuple[Alert, ...]:
         """A judgement that keeps a standing alert standing."""
         snoozed = self._snoozed_now(assessment.key, severity, stamp.now)
-        state = self._change(standing, severity, assessment.score, stamp.now)
+        lower = rank(severity) < rank(standing.alert.severity)
+        since = None if not lower else stamp.now if standing.lower_since is None else standing.lower_since
+        state = self._change(standing, severity, assessment.score, stamp.now, since)
         if standing.silent and not snoozed:
             state = "raised"
         stays = msgspec.structs.replace(
@@ -153,23 +158,31 @@ class AlertBook:
             hot_block=max(stamp.block, standing.hot_block),
             quiet_since=None,
             calm=False,
+            lower_since=since,
+            hot=tuple(sorted({*standing.hot, assessment.aspect})),
         )
         told: tuple[Alert, ...] = ()
         if state is not None:
             alert = made(assessment, state, severity, stamp)
-            stays = msgspec.structs.replace(stays, alert=alert, told=stamp.now, silent=standing.silent and snoozed)
+            stays = msgspec.structs.replace(
+                stays, alert=alert, told=stamp.now, silent=standing.silent and snoozed, lower_since=None
+            )
             told = () if snoozed else (alert,)
         if stays != standing:
             self._write(assessment.key, Slot(stays, slot.past), told)
         return told
 
-    def _change(self, standing: Standing, severity: Severity, score: float, now: float) -> State | None:
+    def _change(
+        self, standing: Standing, severity: Severity, score: float, now: float, lower_since: float | None
+    ) -> State | None:
+        """What has to be told of a standing alert; the measure is what was told last."""
         before = standing.alert
         if rank(severity) > rank(before.severity):
             return "worsened"
-        if rank(severity) == rank(before.severity):
-            return "worsened" if score - before.score >= STEP else None
-        return "eased" if before.score - score >= STEP and now - standing.told >= LINGER_S else None
+        if lower_since is None:
+            risen = score - before.score >= STEP and now - standing.told >= self._cool_down
+            return "worsened" if risen else None
+        return "eased" if before.score - score >= STEP and now - lower_since >= self._cool_down else None
 
     def _quiet(self, assessment: Assessment, slot: Slot, stamp: Stamp) -> tuple[Alert, ...]:
         """A judgement that is not worth an alert: what stands may be over."""
@@ -185,7 +198,11 @@ class AlertBook:
             told = () if standing.silent else (alert,)
             self._write(assessment.key, Slot(None, self._ended(slot, standing, stamp.now)), told)
             return told
-        quiet = msgspec.structs.replace(standing, quiet_since=since, calm=calm)
+        hot = standing.hot
+        if assessment.score <= CALM * standing.lowest:
+            hot = tuple(aspect for aspect in hot if assessment.aspect not in ("", aspect))
+        lower = stamp.now if standing.lower_since is None else standing.lower_since
+        quiet = msgspec.structs.replace(standing, quiet_since=since, calm=calm, hot=hot, lower_since=lower)
         if quiet != standing:
             self._write(assessment.key, Slot(quiet, slot.past))
         return ()

@@ -27,7 +27,8 @@ class Standing(msgspec.Struct, frozen=True):
 
     `peak` is the worst it was, `lowest` the lowest score at which it was worth standing, `hot_block` the last block in
     which it was. `quiet_since` is the time since which it is not, `calm` whether clearly so. `silent`: snoozed before
-    it was ever told. `once`: something that happened, which stands as history.
+    it was ever told. `once`: something that happened, which stands as history. `lower_since`: the time since which it
+    is less severe than what was told. `hot`: the aspects that did not calm since they were worth standing.
     """
 
     alert: Alert
@@ -40,6 +41,8 @@ class Standing(msgspec.Struct, frozen=True):
     calm: bool = False
     silent: bool = False
     once: bool = False
+    lower_since: float | None = None
+    hot: tuple[str, ...] = ()
 
 
 class Past(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from defiwatch.clock import time_of
-from defiwatch.domain.frames import decode
+from defiwatch.domain.frames import BlockFrame, decode
 from defiwatch.errors import StoreError
 
 FILE_NAME = "crash.jsonl.gz"
@@ -31,21 +31,26 @@ def bundled() -> Iterator[Path]:
 
 
 def span(path: Path) -> float:
-    """How long a recording lasts by its own time, in seconds; what cannot be read does not count."""
-    first = last = None
+    """How long a recording lasts in seconds, by its blocks or by the wall; what cannot be read does not count."""
+    times: dict[bool, tuple[float, float]] = {}
     try:
         with gzip.open(path) as lines:
             for line in lines:
                 try:
-                    moment = time_of(decode(line))
+                    frame = decode(line)
                 except msgspec.MsgspecError:
                     continue
+                moment, of_chain = time_of(frame), isinstance(frame, BlockFrame)
                 if moment is not None:
-                    first = moment if first is None else min(first, moment)
-                    last = moment if last is None else max(last, moment)
+                    first, last = times.get(of_chain, (moment, moment))
+                    times[of_chain] = (min(first, moment), max(last, moment))
     except (EOFError, OSError, zlib.error):
-        return 0.0 if first is None or last is None else last - first
-    return 0.0 if first is None or last is None else last - first
+        return _longest(times)
+    return _longest(times)
+
+
+def _longest(times: dict[bool, tuple[float, float]]) -> float:
+    return max((last - first for first, last in times.values()), default=0.0)
 
 
 def screen_speed(path: Path) -> float:

@@ -60,12 +60,12 @@ def from_recording(
     A block's positions are told once all its reads are in: when the next block comes, or it is removed, or the end.
     Orphaned blocks are told too; their hash tells them apart.
     """
-    from defiwatch.collectors.recording import Recording
+    from defiwatch.collectors.recording import RecordingReader
     from defiwatch.engine.core import Engine
 
     engine = Engine(config, mode="replay")
     standing = False
-    for frame in Recording(path):
+    for frame in RecordingReader(path, _say):
         if _ends_block(frame):
             if each_block and standing:
                 yield from _standing(engine.lines.values(), accounts, chain)
@@ -105,3 +105,7 @@ def _print(position: Position, *, as_json: bool) -> None:
         f"{position.block} {position.account} {position.protocol} health factor {position.unknown or factor} "
         f"collateral {to_float(position.collateral_base, scale):,.2f} debt {to_float(position.debt_base, scale):,.2f}"
     )
+
+
+def _say(text: str) -> None:
+    print(f"defiwatch: {text}", file=sys.stderr)  # noqa: T201 - stderr is words

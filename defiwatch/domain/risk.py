@@ -70,6 +70,8 @@ class Assessment(msgspec.Struct, frozen=True):
     """Whether the alert budget may hold it back (learned scores; never exact or critical ones)."""
     incident: bool = False
     """Whether each occurrence is one of its own: a new one after a calm is raised anew, it does not worsen the old."""
+    aspect: str = ""
+    """Which side of an incident was looked at ("trade"): its calm ends that side only. "" is the whole of it."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

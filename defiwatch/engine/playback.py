@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from defiwatch.collectors.recording import Recording
+from defiwatch.collectors.recording import RecordingReader
 from defiwatch.domain.frames import Frame
 from defiwatch.domain.risk import Alert
 from defiwatch.engine.core import Engine
@@ -20,11 +20,9 @@ def replay(engine: Engine, files: Sequence[Path], *, speed: float | None = None)
     sizes = [path.stat().st_size for path in files]
     whole, done = max(sum(sizes), 1), 0
     for path, size in zip(files, sizes, strict=True):
-        recording = Recording(path)
-        for frame in recording:
-            engine.progress = min(1.0, (done + recording.consumed) / whole)
+        reader = RecordingReader(path, engine.notice)
+        for frame in reader:
+            engine.progress = min(1.0, (done + reader.read) / whole)
             yield frame, engine.feed(frame)
-        if recording.damage:
-            engine.notice(f"{path}: {recording.damage}")
         done += size
     engine.progress = 1.0

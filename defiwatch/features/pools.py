@@ -55,7 +55,7 @@ def depth(pool: Pool | None, fact: Swapped) -> tuple[float, float]:
     Concentrated liquidity L at price P (smallest units) trades like reserves L/√P and L·√P (v3-core SqrtPriceMath);
     every other pool by its reserves.
     """
-    if pool is None:
+    if pool is None or not fact.token0 or not fact.token1 or fact.token0 == fact.token1:
         return (0.0, 0.0)
     try:
         i, j = pool.tokens.index(fact.token0), pool.tokens.index(fact.token1)
@@ -68,7 +68,10 @@ def depth(pool: Pool | None, fact: Swapped) -> tuple[float, float]:
 
 
 def size(fact: Swapped, pool: Pool | None) -> tuple[float, float]:
-    """The trade as a share of the pool: (larger side, 0..; the side of token 0, signed: positive came in)."""
+    """The trade as a share of the pool: (larger side, 0..; the side of token 0, signed: positive came in).
+
+    Zeros where what the pool has to trade with cannot be told.
+    """
     depth0, depth1 = depth(pool, fact)
     share0 = abs(fact.amount0) / depth0 if depth0 > 0.0 else 0.0
     share1 = abs(fact.amount1) / depth1 if depth1 > 0.0 else 0.0
@@ -157,17 +160,18 @@ def after(trace: PoolTrace, fact: Swapped, at: BlockRef, pool: Pool | None) -> P
 
 
 def swap_values(before: PoolTrace, now: PoolTrace, fact: Swapped, pool: Pool | None, at: BlockRef) -> dict[str, float]:
-    """The features of one trade; `before` and `now` are the traces around it."""
-    larger, _ = size(fact, pool)
-    return {
+    """The features of one trade; `before` and `now` are the traces around it.
+
+    Without `size` and `flow` where what the pool has to trade with cannot be told.
+    """
+    values = {
         "move": abs(log_ratio(now.price, before.price)),
         "block_move": abs(log_ratio(now.price, now.close)),
         "deviation": abs(math.log(now.price) - now.mean) if now.price > 0.0 else 0.0,
-        "size": larger,
-        "flow": abs(now.net),
-        "pace": float(now.trades),
-        "gap": float(max(at.time - before.time, 0)),
     }
+    if max(depth(pool, fact)) > 0.0:
+        values |= {"size": size(fact, pool)[0], "flow": abs(now.net)}
+    return values | {"pace": float(now.trades), "gap": float(max(at.time - before.time, 0))}
 
 
 def swap_facts(before: PoolTrace, now: PoolTrace) -> dict[str, float]:
@@ -184,27 +188,29 @@ def swap_facts(before: PoolTrace, now: PoolTrace) -> dict[str, float]:
 
 
 def reserve_change(trace: PoolTrace, pool: Pool | None) -> float:
-    """The largest relative change of a reserve over the block; 0.0 where the reserves cannot be told."""
+    """The largest relative change of a reserve over the block; 0.0 where the reserves cannot be told.
+
+    A reserve of nothing was not known, or the pool was empty: what comes then is no change.
+    """
     if pool is None or len(trace.reserves) != len(pool.reserves):
         return 0.0
     changes = [
         abs(ratio(after - before, max(after, before)))
         for before, after in zip(trace.reserves, pool.reserves, strict=True)
-        if before > 0 or after > 0
+        if before > 0
     ]
     return max(changes, default=0.0)
 
 
 def block_values(trace: PoolTrace, pool: Pool | None) -> dict[str, float]:
-    """The features of a block that traded, at its end."""
-    return {
+    """The features of a block that traded, at its end; without `volume` and `flow` where no trade's size was known."""
+    values = {
         "close_move": abs(log_ratio(trace.price, trace.close)),
         "deviation": abs(math.log(trace.price) - trace.mean) if trace.price > 0.0 else 0.0,
-        "volume": trace.volume,
-        "flow": abs(trace.net),
-        "reserve_change": reserve_change(trace, pool),
-        "trades": float(trace.trades),
     }
+    if trace.gross > 0.0:
+        values |= {"volume": trace.volume, "flow": abs(trace.net)}
+    return values | {"reserve_change": reserve_change(trace, pool), "trades": float(trace.trades)}
 
 
 def block_facts(trace: PoolTrace) -> dict[str, float]:

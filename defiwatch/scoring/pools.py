@@ -94,6 +94,7 @@ def assess_pool(obs: Observation, surprise: Surprise, settings: Alerts) -> Asses
         evidence=_evidence(obs),
         budgeted=True,
         incident=True,
+        aspect="trade" if obs.kind == "pool" else "",
     )
 
 

@@ -87,8 +87,9 @@ def deploy_balancer(devnet: Devnet) -> Balancer:
         names = sorted(plan, key=lambda name: int(tokens[name].address, 16))
         create = "create(string,string,address[],uint256,address[],uint256[],bool[],uint256,address)"
         providers = [RATE_PROVIDER if name == "wstETH" else ZERO for name in names]
-        row = ("s", "s", [tokens[n].address for n in names], amp, providers, [60] * len(names))
-        data = encode(create, *row, [False] * len(names), fee, admin)
+        coins = [tokens[n].address for n in names]
+        settings = ([60] * len(names), [False] * len(names), fee, admin)
+        data = encode(create, "s", "s", coins, amp, providers, *settings)
         pool = _create(devnet, vault, stable, data, stable=True)
         pools.append(_fill(devnet, vault, pool, dict.fromkeys(names, usd / len(names))))
     return Balancer(vault, tuple(pools))

@@ -113,7 +113,7 @@ def assert_depth(devnet: Devnet, balancer: Balancer, follower: Follower) -> None
             devnet.chain.mine(node.timestamp() + 12, [tx])
             follower.catch_up()
             after = pools.spot(state_of(follower, pool), pool.id, a, b)
-            assert after / before == pytest.approx(wanted, rel=1e-8), pool
+            assert after / before == pytest.approx(wanted, rel=2e-6), pool  # A moves on meanwhile
             follower.player.book.undo()
             node.revert(snapshot)
             devnet.chain.forget()

@@ -173,8 +173,13 @@ async def test_stale_rows_are_marked_and_unknown_ones_say_why() -> None:
         stale = next(line for line in lines if "0x4e83" in line)
         assert stale.endswith("5h!")
         assert any("unknown: the" in line for line in lines)
+        unknown = next(line for line in lines if "0x2f0b" in line)
+        assert unknown.count("?") == 3
+        assert "$0" not in unknown
         await press(pilot, "G")
-        assert "Unknown: the price of rsETH reverts" in screen_text(app)
+        text = screen_text(app)
+        assert "Unknown: the price of rsETH reverts" in text
+        assert "calm" not in text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 20), (119, 24), (160, 45), (20, 6)])

@@ -108,35 +108,40 @@ class ChainCollector:
     async def run(self) -> None:
         """Emit frames until cancelled (or, with `until_head`, until everything up to the head was emitted)."""
         self._ledger = self._make_ledger()
-        loop = asyncio.get_running_loop()
-        try:
-            async with self._endpoints:
-                while True:
-                    now = loop.time()
-                    self._raise_faults()
-                    self._health.judge(now)
-                    for change in self._health.changes():
-                        await self._tell(change)
-                    await self._tell_notices()
-                    self._endpoints.raise_if_hopeless()
-                    if self._health.active is not None:
-                        self._set_pace(self._health.active)
-                        self._follow_filters()
-                        for ask in self._ledger.asks(now):
-                            self._send(ask)
-                    if await self._step():
-                        continue
-                    if self._until_head and self._ledger.at_head and self._history.idle:
-                        await self._tell_notices()
-                        return
-                    await self._rest(loop.time())
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._history.close()
+        async with self._endpoints:
+            try:
+                while not await self._turn():
+                    pass
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                self._tasks.clear()
+                await self._history.close()
 
     # -- the parts of a turn ---------------------------------------------------------------------------------------
+
+    async def _turn(self) -> bool:
+        """Do what is due, then wait for more; True once there is nothing left to do (`until_head`)."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._raise_faults()
+        self._health.judge(now)
+        for change in self._health.changes():
+            await self._tell(change)
+        await self._tell_notices()
+        self._endpoints.raise_if_hopeless()
+        if self._health.active is not None:
+            self._set_pace(self._health.active)
+            self._follow_filters()
+            for ask in self._ledger.asks(now):
+                self._send(ask)
+        if await self._step():
+            return False
+        if self._until_head and self._ledger.at_head and self._history.idle:
+            return True
+        await self._rest(loop.time())
+        return False
 
     def _make_ledger(self) -> Ledger:
         own = list(self._needs.blocks())

@@ -232,10 +232,18 @@ def _scaled_supply(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) ->
     if found is None:
         return
     reserve, kind = found
+    if kind not in (SUPPLY, VARIABLE):
+        return
+    bit, before = (SUPPLIED, reserve.supplied) if kind == SUPPLY else (BORROWED, reserve.borrowed)
+    if reserve.have & bit and before != answer[0]:
+        name = reserve.symbol or reserve.asset
+        ledger.book.notice(
+            f"aave_v3: the {kind} of {name} differs from its contract's: an event was missed, reading again"
+        )
     if kind == SUPPLY:
-        ledger.set_reserve(replace(reserve, supplied=answer[0], have=reserve.have | SUPPLIED))
-    elif kind == VARIABLE:
-        ledger.set_reserve(replace(reserve, borrowed=answer[0], have=reserve.have | BORROWED))
+        ledger.set_reserve(replace(reserve, supplied=answer[0], have=reserve.have | bit))
+    else:
+        ledger.set_reserve(replace(reserve, borrowed=answer[0], have=reserve.have | bit))
 
 
 def _stable_supply(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> None:

@@ -27,13 +27,11 @@ from defiwatch.protocols.aave_v3.state import (
     MARKETS,
     NEEDED,
     PRICES,
-    SUPPLY,
-    VARIABLE,
     Account,
     Market,
     Reserve,
 )
-from defiwatch.protocols.aave_v3.wants import scanned, wants
+from defiwatch.protocols.aave_v3.wants import checks, scanned, wants
 from defiwatch.protocols.abi import Call
 from defiwatch.protocols.spec import Book, Instance, LogFilter, Scan
 
@@ -239,14 +237,20 @@ class AaveV3(Instance):
         """Every listed reserve, by address."""
         return self.ledger(book, _NOWHERE).reserves()
 
-    def completeness(self, book: Book) -> dict[tuple[str, str], tuple[int, int]]:
-        """By symbol and kind of token: the scaled balances known, and the contract's total."""
-        found: dict[tuple[str, str], tuple[int, int]] = {}
+    def completeness(self, book: Book) -> dict[Address, tuple[int, int]]:
+        """By aToken and variable debt token: the scaled balances known, and the contract's total."""
+        found: dict[Address, tuple[int, int]] = {}
         for reserve in self.reserves(book):
-            name = reserve.symbol or reserve.asset
-            found[name, SUPPLY] = (reserve.supplied_known, reserve.supplied)
-            found[name, VARIABLE] = (reserve.borrowed_known, reserve.borrowed)
+            found[reserve.a_token] = (reserve.supplied_known, reserve.supplied)
+            found[reserve.variable_token] = (reserve.borrowed_known, reserve.borrowed)
         return found
+
+    def checks(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """Reads that only confirm: every token's total. An answer that differs opens the scans again, which heals.
+
+        They may be asked at any block, and need not be answered.
+        """
+        return checks(self.ledger(book, at))
 
     def _position(self, market: Market, now: Scene, at: BlockRef, address: Address, account: Account) -> Position:
         reason = unknown(now, account)

@@ -164,6 +164,15 @@ def _priced(ledger: Ledger, reserves: Sequence[Reserve]) -> list[Address]:
     return sorted(found)
 
 
+def checks(ledger: Ledger) -> Sequence[Call]:
+    """The totals of all tokens that are known."""
+    found: list[Call] = []
+    for reserve in ledger.reserves():
+        if reserve.have & SUPPLIED and reserve.have & BORROWED:
+            found += [views.SCALED_SUPPLY.call(reserve.a_token), views.SCALED_SUPPLY.call(reserve.variable_token)]
+    return found
+
+
 def scanned(ledger: Ledger, logs: Sequence[RawLog]) -> Sequence[Call]:
     """The reads that tell everything of the accounts that these Transfer logs name as recipients."""
     pairs: dict[tuple[Address, Address], Token] = {}

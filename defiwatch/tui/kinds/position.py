@@ -61,6 +61,10 @@ def _nearest(row: PositionRow, _: Picture) -> Line:
     return ((row.nearest, "text"),) if row.nearest else (("no debt", "dim"),) if row.debt_usd == 0 else (("–", "dim"),)
 
 
+def _money(row: PositionRow, value: float) -> Line:
+    return number(figures.UNKNOWN if row.unknown else figures.money(value))
+
+
 def _probability(row: PositionRow, _: Picture) -> Line:
     p = row.p_liquidation.get("24h")
     if p is None:
@@ -100,7 +104,8 @@ def _asset(asset: AssetRow) -> tuple[Line, ...]:
 def _page(row: PositionRow, picture: Picture, page: Page) -> None:
     now = picture.snapshot.time
     ink = severity_ink(row.severity)
-    word = (f" {row.severity}", ink) if row.severity else (" calm", "good")
+    calm = (" unknown", "warn") if row.unknown else (" calm", "good")
+    word = (f" {row.severity}", ink) if row.severity else calm
     page.line(
         severity_chip(row.severity), word, ("   ", "text"), (row.label, "strong"),
         ("   ★ watched" if row.watched else "", "accent"),
@@ -117,9 +122,9 @@ def _page(row: PositionRow, picture: Picture, page: Page) -> None:
     page.facts(
         (
             ("health factor", _health(row, picture)),
-            ("collateral", number(figures.money(row.collateral_usd))),
+            ("collateral", _money(row, row.collateral_usd)),
             ("falls together by", _distance(row, picture)),
-            ("debt", number(figures.money(row.debt_usd))),
+            ("debt", _money(row, row.debt_usd)),
             ("nearest alone", ((row.nearest, ink),) if row.nearest else ()),
             ("loan to value", number(figures.percent(row.debt_usd / row.collateral_usd)) if row.collateral_usd else ()),
         )
@@ -163,16 +168,16 @@ POSITION: Kind[PositionRow] = Kind(
         Column(
             "debt",
             7,
-            lambda row, _: number(figures.money(row.debt_usd)),
-            order=lambda row: row.debt_usd,
+            lambda row, _: _money(row, row.debt_usd),
+            order=lambda row: None if row.unknown else row.debt_usd,
             right=True,
             falling=True,
         ),
         Column(
             "collat.",
             7,
-            lambda row, _: number(figures.money(row.collateral_usd)),
-            order=lambda row: row.collateral_usd,
+            lambda row, _: _money(row, row.collateral_usd),
+            order=lambda row: None if row.unknown else row.collateral_usd,
             right=True,
             falling=True,
             rank=4,

@@ -27,6 +27,7 @@ def judgement(
     kind: str = "liquidation.warning",
     once: bool = False,
     incident: bool = False,
+    aspect: str = "",
     block: int = 0,
 ) -> Assessment:
     return Assessment(
@@ -40,6 +41,7 @@ def judgement(
         evidence=Evidence(block=block, block_hash=f"0x{block:x}"),
         once=once,
         incident=incident,
+        aspect=aspect,
     )
 
 
@@ -86,12 +88,30 @@ def test_raised_once_worsened_eased_cleared() -> None:
     assert line.tell(30, None) == []
     assert line.tell(50, "warning") == [("raised", "warning")]
     assert line.tell(52, "warning") == []
-    assert line.tell(62, "warning") == [("worsened", "warning")]
+    assert line.tell(62, "warning", wait=COOL) == [("worsened", "warning")]
     assert line.tell(65, "critical") == [("worsened", "critical")]
     assert line.tell(50, "warning") == []
-    assert line.tell(50, "warning", wait=LINGER_S) == [("eased", "warning")]
+    assert line.tell(50, "warning", wait=COOL) == [("eased", "warning")]
     assert line.tell(20, None) == [("cleared", "warning")]
     assert line.standing() == []
+
+
+def test_what_goes_up_and_down_is_told_once() -> None:
+    """A health factor through a crash: partly liquidated, it recovers for a minute and falls again."""
+    line = Line()
+    told = []
+    for score, severity in ((54, "warning"), (67, "warning"), (81, "critical"), (94, "critical"), (65, "warning")) * 8:
+        told += line.tell(score, severity)  # type: ignore[arg-type]  # the table's words are severities
+    assert told == [("raised", "warning"), ("worsened", "critical")]
+    assert line.tell(94, "critical", wait=COOL) == [("worsened", "critical")]
+
+
+def test_what_dips_below_every_line_does_not_ease_at_once() -> None:
+    line = Line()
+    line.tell(80, "critical")
+    assert line.tell(75, None) == []
+    assert line.tell(65, "warning", wait=COOL - 20) == []
+    assert line.tell(65, "warning", wait=30) == [("eased", "warning")]
 
 
 def test_an_alert_is_what_was_judged() -> None:
@@ -171,6 +191,26 @@ def test_an_incident_that_goes_on_is_one() -> None:
     line = Line()
     line.tell(80, "critical", incident=True)
     assert [line.tell(80, "critical", incident=True) for _ in range(20)] == [[]] * 20
+
+
+def test_small_trades_do_not_end_what_the_blocks_show() -> None:
+    """Liquidity taken out block by block, ordinary trades in between: one incident."""
+    line = Line()
+    assert line.tell(80, "critical", incident=True) == [("raised", "critical")]
+    for _ in range(20):
+        assert line.tell(3, None, incident=True, aspect="trade") == []
+        assert line.again(80, "critical", incident=True) == []
+    assert line.tell(3, None, incident=True) == []
+    assert line.tell(80, "critical", incident=True) == [("cleared", "critical"), ("raised", "critical")]
+
+
+def test_a_trade_after_calm_trades_is_an_incident_of_its_own() -> None:
+    """Although the block in which the first one was closed as unusual."""
+    line = Line()
+    assert line.tell(90, "critical", incident=True, aspect="trade") == [("raised", "critical")]
+    assert line.again(75, "warning", incident=True) == []
+    assert line.tell(3, None, incident=True, aspect="trade") == []
+    assert line.again(90, "critical", incident=True, aspect="trade") == [("cleared", "critical"), ("raised", "critical")]
 
 
 def test_a_small_incident_does_not_repeat_within_the_cool_down() -> None:

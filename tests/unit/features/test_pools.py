@@ -149,8 +149,31 @@ def test_an_unknown_pool_still_has_prices() -> None:
     assert list(features.on_fact(book, block(1), swap(100.0), None)) == []
     (obs,) = features.on_fact(book, block(1), swap(101.0), None)
     assert obs.values["move"] == pytest.approx(math.log(1.01))
-    assert obs.values["size"] == 0.0
+    assert "size" not in obs.values
+    assert "flow" not in obs.values
     assert obs.subject.label == "0xabab…abab"
+
+
+@pytest.mark.parametrize("tokens", [("", ""), (A, A), (A, "")])
+def test_a_pool_whose_tokens_are_not_known_gives_no_size(tokens: tuple[str, str]) -> None:
+    """One id for both sides would measure the large side's amount by the small side's reserve."""
+    fact = Swapped(POOL, "uniswap_v2", *tokens, 200_000_000, -(10**17), 1e9, 3000, "0xtx", 1)
+    known = Pool(1, "uniswap_v2", POOL, "", tokens, ("", ""), (0, 0), (10**9, 10**21), 3000, 1e12)
+    assert depth(known, fact) == (0.0, 0.0)
+    chain = Chain()
+    chain.block(block(1), fact, now=known)
+    trade, closed = chain.block(block(2), fact, now=known)
+    assert not {"size", "flow"} & set(trade.values)
+    assert not {"volume", "flow"} & set(closed.values)
+
+
+def test_reserves_that_were_not_known_did_not_change() -> None:
+    chain = Chain()
+    chain.block(block(1), swap(1.0), now=pool(reserves=(0, 0)))
+    closed = next(o for o in chain.block(block(2), swap(1.0), now=pool(reserves=(1000, 750))) if o.kind == "flow")
+    assert closed.values["reserve_change"] == 0.0
+    gone = next(o for o in chain.block(block(3), swap(1.0), now=pool(reserves=(0, 750))) if o.kind == "flow")
+    assert gone.values["reserve_change"] == 1.0
 
 
 def test_every_feature_is_listed_with_its_unit() -> None:
