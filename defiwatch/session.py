@@ -35,6 +35,12 @@ PICTURE_S = 30.0
 class EngineLike(Protocol):
     """What a session needs of the engine."""
 
+    events_per_s: float
+    """What snapshots show; measured here, because the engine knows no wall clock."""
+
+    def events(self) -> int:
+        """Events applied so far, on all chains."""
+
     def feed(self, frame: Frame) -> list[Alert]:
         """Take one frame: `on_frame` is called before it is applied, `on_alert` for each alert that follows."""
 
@@ -180,6 +186,7 @@ class Session:
         self._inbox_at = self._notices_at = 0.0
         self._picture_at = time.monotonic() + PICTURE_S
         self._inbox_broken = False
+        self._measured = (0, 0.0)
         self.engine = self._parts.engine(config, mode=mode, on_alert=self._on_alert, on_frame=self._on_frame)
 
     def send(self, frame: InputFrame) -> None:
@@ -267,12 +274,21 @@ class Session:
             self._notices()
         if self._listener.due(wall, self._time):
             started = time.monotonic()
+            self._measure(self._time if self._replaying else wall)
             snapshot = self.engine.snapshot()
             self.snapshot_cost = time.monotonic() - started
             self._listener.on_snapshot(snapshot)
         if self._picture is not None and inbox and wall >= self._picture_at:
             self._picture_at = wall + PICTURE_S
             self._keep_picture(self._picture)
+
+    def _measure(self, now: float) -> None:
+        """Events a second since the last snapshot; a replay's by its own time, so that its snapshots repeat."""
+        events = self.engine.events()
+        before, since = self._measured
+        if since and now > since:
+            self.engine.events_per_s = (events - before) / (now - since)
+        self._measured = (events, now)
 
     def _take(self, frame: InputFrame) -> None:
         self._taking = True

@@ -1,7 +1,7 @@
 """Recordings: read as they are, whatever happened to them, and played as if it happened now.
 
-A recording is lines of JSON, one frame each, gzip-compressed or plain. A line that is damaged, of an unknown kind or cut
-off is counted and skipped, as is the rest of a gzip stream from where it is damaged; what came before is kept.
+A recording is lines of JSON, one frame each, gzip-compressed or plain. A line that is damaged, of an unknown kind or
+cut off is counted and skipped, as is the rest of a gzip stream from where it is damaged; what came before is kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from defiwatch.domain.frames import (
 from defiwatch.domain.units import from_hex, from_iso
 from defiwatch.errors import RecordingError, UsageError
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 14
 _STEP = 1 << 16
 _GZIP = b"\x1f\x8b"
 _YIELD_EVERY = 256
@@ -91,7 +91,8 @@ class RecordingReader:
             if frame.schema != RECORDING_SCHEMA:
                 raise RecordingError(f"{self.path}: is a {frame.schema!r}, expected {RECORDING_SCHEMA!r}")
             return frame
-        raise RecordingError(f"{self.path}: is empty: {_EXPECTED}")
+        what = "is damaged from the start" if self.damaged else "is empty"
+        raise RecordingError(f"{self.path}: {what}: {_EXPECTED}")
 
     def _iterate(self) -> Generator[Frame]:
         try:
@@ -241,8 +242,8 @@ class Player:
         """Play to the end. RecordingError before anything is emitted if one of the files is no recording."""
         readers: list[RecordingReader] = []
         try:
-            for path in self._paths:
-                readers.append(RecordingReader(path, self._on_damage))
+            # Opened one by one: those before a bad one are closed again.
+            readers.extend(RecordingReader(path, self._on_damage) for path in self._paths)
             total = sum(reader.size for reader in readers)
             for reader in readers:
                 for frame in reader:

@@ -22,6 +22,7 @@ async def supervise(
     optional: Sequence[Collector],
     emit: Emit,
     *,
+    restart: bool = True,
     first_pause: float = _FIRST_PAUSE,
     seed: int = 0,
     wall: Callable[[], float] = time.time,
@@ -29,8 +30,9 @@ async def supervise(
     """Run collectors until the required ones are done; cancelling it cancels them all and waits for their end.
 
     One whose source fails (SourceError) is told as a `HealthFrame` (down) and started again after 1, 2, 4 … 60 s, give
-    or take a quarter by `seed`. If all required ones fail before any of them came to run steadily, the first failure is
-    raised: there is no source. Every other error is a fault of ours and is raised at once.
+    or take a quarter by `seed`; without `restart` it stays down and counts as done. If all required ones fail before
+    any of them came to run steadily, the first failure is raised: there is no source. Every other error is a fault of
+    ours and is raised at once.
     """
     chance = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
     loop = asyncio.get_running_loop()
@@ -54,14 +56,16 @@ async def supervise(
             for run in runs:
                 failure = run.settle(loop.time(), first_pause, chance)
                 if failure is not None:
+                    if not restart:
+                        run.again_at = None
                     await emit(
                         HealthFrame(source=run.collector.name, state="down", time=iso(wall()), detail=str(failure))
                     )
-            if all(run.done for run in needed):
-                return
             failures = [run.failure for run in needed if run.failure is not None and not run.steady]
             if len(failures) == len(needed):
                 raise failures[0]
+            if all(run.done or (run.failure is not None and not restart) for run in needed):
+                return
     finally:
         tasks = [run.task for run in (*needed, *others) if run.task is not None]
         for task in tasks:

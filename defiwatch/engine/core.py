@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from defiwatch.clock import time_of
 from defiwatch.config import Chain, Config, Deployment, digest
 from defiwatch.config.load import checked_deployment
 from defiwatch.domain.frames import (
@@ -24,12 +25,11 @@ from defiwatch.domain.frames import (
 )
 from defiwatch.domain.ids import MARKET
 from defiwatch.domain.risk import Alert
-from defiwatch.domain.units import from_iso
 from defiwatch.domain.view import Snapshot, SourceRow
 from defiwatch.engine.judge import Judge
 from defiwatch.engine.line import Line, LineSettings
 from defiwatch.engine.picture import picture
-from defiwatch.errors import ConfigError, RecordingError
+from defiwatch.errors import ConfigError, DecodeError, RecordingError
 from defiwatch.protocols.registry import create
 
 
@@ -75,7 +75,11 @@ class Engine:
             self._header(frame)
             return []
         if isinstance(frame, BlockFrame | RemovedFrame | ReadsFrame | VerifiedFrame):
-            alerts = self._chain_line(frame.chain_id).step(frame)
+            try:
+                alerts = self._chain_line(frame.chain_id).step(frame)
+            except DecodeError as error:
+                self.notice(f"chain {frame.chain_id}: {error}; the frame was skipped")
+                return []
         else:
             if isinstance(frame, HealthFrame):
                 self._health(frame)
@@ -111,6 +115,10 @@ class Engine:
                 for text in self.lines[chain_id].intake.book.take_notices()
             ]
         return fresh
+
+    def events(self) -> int:
+        """Events applied so far, on all chains."""
+        return sum(line.intake.events for line in self.lines.values())
 
     def snapshot(self) -> Snapshot:
         """The whole as it stands."""
@@ -210,7 +218,7 @@ class Engine:
             height=frame.height if frame.height is not None else (before.height if before else None),
             latency_ms=frame.latency_ms if frame.latency_ms is not None else (before.latency_ms if before else None),
             frames=(before.frames if before else 0) + 1,
-            time=from_iso(frame.time),
+            time=time_of(frame) or 0.0,
         )
 
 

@@ -37,6 +37,13 @@ class Taken(msgspec.Struct, frozen=True):
     applied: tuple[Applied, ...] = ()
 
 
+def _number(text: str) -> int:
+    try:
+        return from_hex(text)
+    except ValueError as error:
+        raise DecodeError(f"expected a block number in hex, got {text[:40]!r}") from error
+
+
 def _hash(text: str | None) -> str:
     return (text or "").lower()
 
@@ -106,7 +113,7 @@ class Intake:
 
     def on_removed(self, frame: RemovedFrame) -> tuple[BlockRef, ...]:
         """Undo the block and all above it. A block that is not ours (any more) is ignored."""
-        number, block_hash = from_hex(frame.number), _hash(frame.hash)
+        number, block_hash = _number(frame.number), _hash(frame.hash)
         known = any(b.number == number and (not block_hash or b.hash == block_hash) for b in self.book.blocks)
         if not known:
             return ()
@@ -118,7 +125,7 @@ class Intake:
 
     def on_reads(self, frame: ReadsFrame) -> bool:
         """Hand the answers to the instances. False if they are of a block that is not (yet, or any more) ours."""
-        number, block_hash = from_hex(frame.block), _hash(frame.block_hash)
+        number, block_hash = _number(frame.block), _hash(frame.block_hash)
         head = self.head
         if head is None or number > head.number:
             self._held.append(frame)

@@ -13,8 +13,10 @@ from defiwatch.domain.learning import Observation
 from defiwatch.domain.risk import Alert, Assessment, Finality, Pool, Position, Trust
 from defiwatch.domain.units import to_float
 from defiwatch.engine.intake import Applied, Intake
+from defiwatch.engine.watch import Watch
 from defiwatch.features import Features
 from defiwatch.models import Models
+from defiwatch.protocols.spec import Book
 from defiwatch.scoring import PositionJudge, Quoted, assess, assess_deviation, position_gone, source_silent
 from defiwatch.state.hours import traded
 from defiwatch.state.prices import Deviation, PriceBook
@@ -35,6 +37,7 @@ class Judge:
         self.alerts = AlertBook(config.alerts, depth=depth)
         self.positions = PositionJudge(config.alerts)
         self.prices = PriceBook(chain_id)
+        self.watch = Watch(chain_id, config.alerts, self.prices)
         self.watched = frozenset(wallet.lower() for wallet in config.watch.wallets)
         self.finality: Finality = "head" if confirmations else "confirmed"
         self.standing: dict[PositionKey, tuple[Position, Assessment | None]] = {}
@@ -98,11 +101,18 @@ class Judge:
         feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
         pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
         self.prices.refresh(feeds, pools, now, positions)
+        for assessment in self.watch.on_block(intake.book, pools, now, at):
+            alerts += self._update(assessment, at, now, trust)
         return alerts + self._deviations(now, at, trust)
 
-    def on_quote(self, frame: QuoteFrame, now: float, at: BlockRef | None) -> list[Alert]:
+    def on_quote(self, book: Book, frame: QuoteFrame, now: float, at: BlockRef | None) -> list[Alert]:
         """A venue's price."""
-        return self._deviations(now, at, "single") if self.prices.on_quote(frame, now) else []
+        if not self.prices.on_quote(frame, now):
+            return []
+        alerts = self._deviations(now, at, "single", frame.base if self.chain_id == MARKET else None)
+        for assessment in self.watch.on_quote(book, frame.base, now):
+            alerts += self._update(assessment, at, now, "single")
+        return alerts
 
     def on_silence(self, seconds: float, now: float) -> list[Alert]:
         """No block came for `seconds` of the wall's time."""
@@ -159,9 +169,9 @@ class Judge:
                 alerts += self._update(position_gone(alert, at), at, now, trust)
         return alerts
 
-    def _deviations(self, now: float, at: BlockRef | None, trust: Trust) -> list[Alert]:
+    def _deviations(self, now: float, at: BlockRef | None, trust: Trust, of: str | None = None) -> list[Alert]:
         alerts: list[Alert] = []
-        for gap in self.prices.deviations():
+        for gap in self.prices.deviations(of):
             if not self._mine(gap):
                 continue
             quoted = [

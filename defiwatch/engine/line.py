@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from defiwatch.clock import Clock
+from defiwatch.clock import Clock, time_of
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.frames import (
     BlockFrame,
@@ -27,9 +27,9 @@ from defiwatch.domain.frames import (
     TickFrame,
     VerifiedFrame,
 )
+from defiwatch.domain.ids import MARKET
 from defiwatch.domain.learning import Observation
 from defiwatch.domain.risk import Alert, Position, Trust
-from defiwatch.domain.units import from_iso
 from defiwatch.engine.intake import Intake, block_ref
 from defiwatch.engine.judge import Judge
 from defiwatch.protocols.abi import Call
@@ -104,7 +104,12 @@ class Line:
             self._verified(frame)
             return []
         if isinstance(frame, QuoteFrame):
-            return self.judge.on_quote(frame, max(self.clock.now, from_iso(frame.time)), self.intake.head)
+            moment = time_of(frame)
+            if moment is None:
+                return []
+            if self.settings.chain_id == MARKET:
+                self.clock.advance(moment)
+            return self.judge.on_quote(self.intake.book, frame, max(self.clock.now, moment), self.intake.head)
         if isinstance(frame, TickFrame):
             return self._tick(frame)
         if isinstance(frame, HealthFrame):
@@ -186,7 +191,7 @@ class Line:
             self.trust[frame.hash.lower()] = frame.trust  # type: ignore[assignment]
 
     def _tick(self, frame: TickFrame) -> list[Alert]:
-        self.arrival = max(self.arrival, from_iso(frame.time))
+        self.arrival = max(self.arrival, time_of(frame) or 0.0)
         if self.last_block_seen is None:
             self.last_block_seen = self.arrival
         return self.judge.on_silence(self.arrival - self.last_block_seen, self.arrival)

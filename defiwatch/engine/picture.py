@@ -46,7 +46,7 @@ def picture(
     return Snapshot(
         schema=SNAPSHOT_SCHEMA,
         sequence=sequence,
-        time=max((max(line.clock.now, line.arrival) for line in ordered), default=0.0),
+        time=max((_now(line, mode) for line in ordered), default=0.0),
         mode=mode,
         progress=progress,
         chains=tuple(_chain(line) for line in ordered if line.settings.chain_id != MARKET),
@@ -63,6 +63,16 @@ def picture(
         events_per_s=events_per_s,
         notices=tuple(notices),
     )
+
+
+def _now(line: Line, mode: str) -> float:
+    """Live, the wall's time, so that a chain that stands still grows old. A replay goes by the chain's own time and the
+    silence since its last block: its ticks may be of another day."""
+    if mode == "live":
+        return max(line.clock.now, line.arrival)
+    if line.settings.chain_id != MARKET and line.last_block_seen is not None:
+        return line.clock.now + max(0.0, line.arrival - line.last_block_seen)
+    return line.clock.now
 
 
 def _standing_order(row: AlertRow) -> tuple[int, float, str]:

@@ -15,6 +15,7 @@ from defiwatch.protocols.abi import EventSpec
 from defiwatch.protocols.balancer_v2 import BALANCER_V2
 from defiwatch.protocols.chainlink import CHAINLINK
 from defiwatch.protocols.compound_v3 import COMPOUND_V3
+from defiwatch.protocols.curve import CURVE
 from defiwatch.protocols.erc20 import ERC20
 from defiwatch.protocols.foreign import FOREIGN
 from defiwatch.protocols.morpho_blue import MORPHO_BLUE
@@ -30,6 +31,7 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
     UNISWAP_V3,
     UNISWAP_V4,
     BALANCER_V2,
+    CURVE,
     CHAINLINK,
     MORPHO_BLUE,
     COMPOUND_V3,

@@ -26,8 +26,8 @@ class BalancerState(msgspec.Struct, frozen=True):
 
     `weights` and `amp` (A·n^(n-1) times 1000) tell its kind: exactly one of them is there, the other was refused.
     `scaling` takes units to 18 decimals times the token's rate. `amp_moves`: A changes with time. `shortcuts`: whether
-    the pool multiplies out whole powers (None: no swap has told yet). `read_block`: the last read of what no event tells;
-    `stale`: another is needed.
+    the pool multiplies out whole powers (None: no swap has told yet). `read_block`: the last read of what no event
+    tells; `stale`: another is needed.
     """
 
     tokens: tuple[Address, ...] = ()

@@ -30,7 +30,7 @@ def _phi(x: float) -> float:
 def _log_phi(x: float) -> float:
     """ln Φ(x), also far in the lower tail, where Φ underflows: by its asymptotic series."""
     if x > -30.0:
-        return math.log(_phi(x)) if x > -37.0 else -math.inf
+        return math.log(_phi(x))
     return -0.5 * x * x - math.log(-x) - 0.5 * math.log(2.0 * math.pi) + math.log1p(-1.0 / (x * x))
 
 

@@ -65,7 +65,7 @@ class Matrix:
     def of(cls, positions: Iterable[Position]) -> Matrix:
         """From exact positions; those that cannot be told are left out. All in one base currency and its decimals."""
         keys: list[tuple[str, str]] = []
-        entries: dict[Address, list[tuple[int, float, float, float]]] = {}
+        entries: dict[Address, dict[int, tuple[float, float, float]]] = {}
         for position in positions:
             if position.unknown:
                 continue
@@ -75,14 +75,15 @@ class Matrix:
                 if leg.collateral_base or leg.debt_base:
                     value = float(leg.collateral_base)
                     weighted = leg.collateral_base * leg.liquidation_threshold / BPS
-                    entries.setdefault(leg.asset, []).append((row, value, weighted, float(leg.debt_base)))
+                    column = entries.setdefault(leg.asset, {})
+                    before = column.get(row, (0.0, 0.0, 0.0))
+                    column[row] = (before[0] + value, before[1] + weighted, before[2] + float(leg.debt_base))
         assets = sorted(entries)
         columns = []
         for asset in assets:
-            rows, collateral, weights, debt = zip(*entries[asset], strict=True)
-            columns.append(
-                Column(np.array(rows, dtype=np.int64), np.array(collateral), np.array(weights), np.array(debt))
-            )
+            values = np.array(list(entries[asset].values()))
+            rows = np.array(list(entries[asset]), dtype=np.int64)
+            columns.append(Column(rows, values[:, 0].copy(), values[:, 1].copy(), values[:, 2].copy()))
         return cls(assets, columns, keys)
 
     def refresh(self) -> None:
@@ -90,7 +91,7 @@ class Matrix:
         for total in (self.collateral, self.weighted, self.debt):
             total[:] = 0.0
         for column in self.columns:
-            # A position may hold an asset in one entry only, so rows do not repeat.
+            # A position has one entry an asset, so rows do not repeat.
             self.collateral[column.rows] += column.collateral
             self.weighted[column.rows] += column.weighted
             self.debt[column.rows] += column.debt

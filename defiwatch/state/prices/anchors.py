@@ -22,6 +22,13 @@ class Anchors:
         self._by_dex: set[str] = set()
         self._spread(by_base, dex=False)
         self._spread(by_base, dex=True)
+        quoted = {rate.quote for rates in by_base.values() for rate in rates if rate.kind == "venue"}
+        for asset, peg in PEGGED.items():  # what venues count in, and nobody prices
+            if asset in quoted and asset not in by_base and asset not in self.usd and peg in self.usd:
+                self.usd[asset] = self.usd[peg]
+                self.assumed.add(asset)
+                self._spread(by_base, dex=False)
+                self._spread(by_base, dex=True)
         for asset, peg in PEGGED.items():
             if asset in by_base and asset not in self.usd and peg in self.usd:
                 self.usd[asset] = self.usd[peg]

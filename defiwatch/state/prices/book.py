@@ -28,6 +28,12 @@ VENUE_AGE_S = 120.0
 ORACLE_AGE_S = 90_000.0
 """An oracle's answer counts this long in the consensus: the longest usual heartbeat, a day, and some."""
 
+FAR = 0.2
+"""|ln| of a jump between two quotes of a venue that is not believed at once..."""
+
+VERY_FAR = 0.5
+"""...and of one for which the venue must say so twice more."""
+
 
 class _Quote(msgspec.Struct, frozen=True):
     """A venue's last quote of a pair, and its usual interval in seconds (0.0: not known yet)."""
@@ -47,6 +53,8 @@ class PriceBook:
         self.chain_id = chain_id
         self.rejected = 0
         """Quotes that were no price: not a number, not positive, no time."""
+        self.bad_ticks = 0
+        """Quotes far off that were soon back: they moved nothing."""
         self._native = native
         self._canonical = {base_of(symbol): token.lower() for symbol, token in (canonical or {}).items()}
         self._quotes: dict[tuple[str, str, str], _Quote] = {}
@@ -59,11 +67,19 @@ class PriceBook:
         self._seen: set[tuple[str, str]] = set()
         self._solved: dict[str, tuple[Price, ...]] | None = None
         self._agreed: dict[str, Consensus] = {}
+        self._held: dict[tuple[str, str, str], tuple[float, ...]] = {}
+        self._chain_of: dict[str, list[Rate]] = {}
+        self._pairs_of: dict[str, list[tuple[str, str, str]]] = {}
+        self._measures: frozenset[str] = frozenset()
+        self._anchors = Anchors({})
+        self._valid_until = 0.0
 
     # What comes in.
 
     def on_quote(self, frame: QuoteFrame, now: float) -> bool:
-        """Take a venue's quote. False, and nothing changes, if it is no price or older than the last of its pair."""
+        """Take a venue's quote. False, and nothing changes, if it is no price, older than the last of its pair, or so
+        far off that it is held back until the venue says it again, or another venue does.
+        """
         self._set_now(now)
         try:
             rate, time = float(frame.price), from_iso(frame.time)
@@ -80,12 +96,46 @@ class PriceBook:
         if before is not None:
             if time < before.time:
                 return False
+            if not self._believed(key, rate, before):
+                return False
             gap = time - before.time
             every = 0.8 * before.every + 0.2 * gap if before.every else gap
+        else:
+            self._quoted[key[1]] = harmless(frame.base, 24)
         self._quotes[key] = _Quote(rate, time, every, None if confidence is None else confidence / rate)
-        self._quoted[key[1]] = harmless(frame.base, 24)
-        self._solved = None
+        if before is None or self._solved is None or key[1] in self._measures or self._solved.get(key[1]) is None:
+            self._solved = None
+        else:
+            self._reprice(key[1])
         return True
+
+    def _believed(self, key: tuple[str, str, str], rate: float, before: _Quote) -> bool:
+        """Whether a quote counts at once. A far jump is held back: if the next ones are back, it was a bad tick."""
+        jump = abs(math.log(rate / before.rate))
+        held = self._held.pop(key, ())
+        if jump <= FAR or not self._fresh(before):
+            self.bad_ticks += len(held)
+            return True
+        if held and abs(math.log(rate / held[-1])) <= FAR:
+            held = (*held, rate)
+        else:
+            self.bad_ticks += len(held)
+            held = (rate,)
+        if len(held) > (2 if jump > VERY_FAR else 1) or self._backed(key, rate):
+            return True
+        self._held[key] = held
+        return False
+
+    def _backed(self, key: tuple[str, str, str], rate: float) -> bool:
+        """Whether another venue's fresh quote of the same pair is near `rate`."""
+        return any(
+            pair[0] != key[0] and abs(math.log(last.rate / rate)) <= FAR / 2.0 and self._fresh(last)
+            for pair, last in self._quotes.items()
+            if pair[1:] == key[1:]
+        )
+
+    def _fresh(self, last: _Quote) -> bool:
+        return self._now <= _expiry(last)
 
     def refresh(
         self, feeds: Iterable[Feed], pools: Iterable[Pool], now: float, positions: Iterable[Position] = ()
@@ -111,7 +161,8 @@ class PriceBook:
     def _set_now(self, now: float) -> None:
         if now > self._now:
             self._now = now
-            self._solved = None
+            if now > self._valid_until:
+                self._solved = None
 
     def _take_feed(self, feed: Feed) -> None:
         if feed.answer <= 0 or not feed.base or not feed.quote:
@@ -186,10 +237,15 @@ class PriceBook:
         self._solve()
         return tuple(sorted(self._agreed.values(), key=lambda agreed: (agreed.symbol, agreed.asset)))
 
-    def deviations(self) -> tuple[Deviation, ...]:
-        """Each asset's two fresh sources that are furthest apart, all its pools as one; by symbol and then by id."""
+    def deviations(self, of: str | None = None) -> tuple[Deviation, ...]:
+        """Each asset's two fresh sources that are furthest apart, all its pools as one; by symbol and then by id.
+
+        With `of`, of that token or asset alone.
+        """
         found: list[Deviation] = []
-        for asset, prices in self._solve().items():
+        solved = self._solve()
+        chosen = solved if of is None else {self._asset(of): solved.get(self._asset(of), ())}
+        for asset, prices in chosen.items():
             votes = [price for price in votes_of(prices) if price.fresh and price.kind != "assumed"]
             if len(votes) < 2:
                 continue
@@ -197,6 +253,10 @@ class PriceBook:
             high = max(votes, key=lambda price: (price.price, price.source))
             found.append(Deviation(asset, low.symbol, high.price / low.price - 1.0, high, low))
         return tuple(sorted(found, key=lambda deviation: (deviation.symbol, deviation.asset)))
+
+    def asset_of(self, token: Address) -> str:
+        """The asset that a token of this chain stands for: a symbol's, or its own address."""
+        return self._asset(token)
 
     def _asset(self, what: str) -> str:
         if is_address(what):
@@ -210,19 +270,36 @@ class PriceBook:
         if self._solved is not None:
             return self._solved
         by_base: dict[str, list[Rate]] = {}
-        rates = [*self._chain, *self._venue_rates()]
-        for rate in sorted(rates, key=lambda rate: (rate.base, rate.kind, rate.source, rate.quote, rate.rate)):
+        rates = [*self._chain, *(self._rate(key, last) for key, last in self._quotes.items())]
+        for rate in sorted(rates, key=_order):
             by_base.setdefault(rate.base, []).append(rate)
-        anchors = Anchors(by_base)
-        solved = {asset: self._priced(asset, by_base[asset], anchors) for asset in sorted(by_base)}
+        self._anchors = Anchors(by_base)
+        solved = {asset: self._priced(asset, by_base[asset], self._anchors) for asset in sorted(by_base)}
         self._solved = {asset: prices for asset, prices in solved.items() if prices}
         self._agreed = {asset: agree(prices) for asset, prices in self._solved.items()}
+        self._measures = frozenset(rate.quote for rate in rates)
+        self._chain_of, self._pairs_of = {}, {}
+        for rate in self._chain:
+            self._chain_of.setdefault(rate.base, []).append(rate)
+        for key in self._quotes:
+            self._pairs_of.setdefault(key[1], []).append(key)
+        self._valid_until = min((_expiry(last) for last in self._quotes.values() if self._fresh(last)), default=math.inf)
         return self._solved
 
-    def _venue_rates(self) -> Iterable[Rate]:
-        for (venue, base, quote), last in self._quotes.items():
-            fresh = self._now - last.time <= max(VENUE_AGE_S, 4.0 * last.every)
-            yield Rate(base, quote, last.rate, venue, "venue", last.time, fresh, last.confidence)
+    def _reprice(self, asset: str) -> None:
+        """Price one asset anew that no other is measured by: what a whole solution would give, at a part of the cost."""
+        if self._solved is None:
+            return
+        quotes = [(key, self._quotes[key]) for key in self._pairs_of.get(asset, ())]
+        rates = [*self._chain_of.get(asset, ()), *(self._rate(key, last) for key, last in quotes)]
+        prices = self._priced(asset, sorted(rates, key=_order), self._anchors)
+        self._solved[asset] = prices
+        self._agreed[asset] = agree(prices)
+        self._valid_until = min(self._valid_until, *(_expiry(last) for _, last in quotes if self._fresh(last)), math.inf)
+
+    def _rate(self, key: tuple[str, str, str], last: _Quote) -> Rate:
+        venue, base, quote = key
+        return Rate(base, quote, last.rate, venue, "venue", last.time, self._fresh(last), last.confidence)
 
     def _priced(self, asset: str, rates: Sequence[Rate], anchors: Anchors) -> tuple[Price, ...]:
         """The asset's price by each of its sources."""
@@ -245,3 +322,12 @@ class PriceBook:
             for rate in anchors.telling(asset, rates)
         ]
         return tuple(sorted(prices, key=lambda price: (ORDER[price.kind], price.source, price.price)))
+
+
+def _expiry(last: _Quote) -> float:
+    """Until when a venue's quote counts, Unix seconds."""
+    return last.time + max(VENUE_AGE_S, 4.0 * last.every)
+
+
+def _order(rate: Rate) -> tuple[str, str, str, str, float]:
+    return (rate.base, rate.kind, rate.source, rate.quote, rate.rate)

@@ -34,13 +34,14 @@ def test_what_it_worsened_eased_or_cleared_is_told_as_it_was() -> None:
         "at 50 (as before: block 103 was removed by a reorg)",
     )
     line.tell(75, "critical")
-    line.tell(52, "warning", wait=100)
+    line.tell(52, "warning")
+    line.tell(52, "warning", wait=600)
     (back,) = line.undo()
     assert (back.state, back.severity, back.score) == ("worsened", "critical", 75.0)
     line.tell(1, None)
     (back,) = line.undo()
     assert (back.state, back.severity) == ("raised", "critical")
-    assert back.title == "at 75 (stands again: block 104 was removed by a reorg)"
+    assert back.title == "at 75 (stands again: block 105 was removed by a reorg)"
     assert line.standing() == ["critical"]
 
 

@@ -78,6 +78,9 @@ class FakeEngine:
     def header(self) -> HeaderFrame:
         return header()
 
+    def events(self) -> int:
+        return 0
+
     def snapshot(self) -> Snapshot:
         return snapshot(len(self.fed), alerts=tuple(self.standing.values()), time=self._time, warming=self.warming)
 

@@ -17,7 +17,9 @@ def written(path: Path, items: list[Frame], *, more: bytes = b"") -> Path:
 
 def test_span_is_by_the_frames_own_time(tmp_path: Path) -> None:
     items: list[Frame] = [header(), block(1), quote(1000), block(11)]
-    assert span(written(tmp_path / "r.gz", items)) == 988.0
+    assert span(written(tmp_path / "r.gz", items)) == 120.0
+    apart: list[Frame] = [header(), block(1), quote(10_000_000), block(11), quote(10_000_300)]
+    assert span(written(tmp_path / "apart.gz", apart)) == 300.0
     assert span(written(tmp_path / "empty.gz", [header()])) == 0.0
 
 

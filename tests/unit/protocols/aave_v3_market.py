@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact
-from defiwatch.domain.units import RAY
 from defiwatch.protocols.aave_v3 import AaveV3
 from defiwatch.protocols.aave_v3 import state as s
 from defiwatch.state.journal import JournaledBook
@@ -18,6 +18,7 @@ SYMBOLS = {ETH: "ETH", USD: "USD", PT: "PT"}
 PRICES = {ETH: 2_000 * 10**8, USD: 10**8, PT: 95_000_000}
 ALL = s.DATA | s.SUPPLIED | s.BORROWED | s.STABLE | s.DEFICIT | s.CASH | s.GRACE | s.SYMBOL | s.SOURCE
 START = 1_700_000_000
+E = TypeVar("E", bound=Event)
 
 
 def word(ltv: int, threshold: int, bonus: int, *, fee: int = 0, factor: int = 1000, category: int = 0) -> int:
@@ -36,6 +37,11 @@ def debt_token(asset: str) -> str:
 
 def stable_token(asset: str) -> str:
     return "0x5" + asset[3:]
+
+
+def made(kind: type[E], address: str, tx: str = "0xt1", **fields: Any) -> E:
+    """An event as if decoded from a log of `address`."""
+    return kind(address=address, tx=tx, log_index=0, **fields)
 
 
 class Market:
@@ -110,6 +116,3 @@ class Market:
         market = self.book.get(s.MARKETS, PROVIDER)
         assert market is not None
         self.instance.ledger(self.book, self.at).list_category(number)
-
-
-__all__ = ["ALICE", "BOB", "CAROL", "CONFIGURATOR", "ETH", "ORACLE", "POOL", "PROVIDER", "PT", "RAY", "USD", "Market"]

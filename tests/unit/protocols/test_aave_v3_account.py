@@ -101,7 +101,7 @@ def test_emode_is_per_asset_from_3_2() -> None:
 
 
 def test_ltv_zero_and_isolated_categories() -> None:
-    """3.6 brings LTV zero by category, 3.7 a category that takes the LTV of what is outside it; else the reserve rules."""
+    """3.6 brings LTV zero by category, 3.7 categories that take the LTV of what is outside; else the reserve rules."""
     held = [s.Holding(0, supplied=TOKEN), s.Holding(1, supplied=2_000 * TOKEN)]
     for revision, category, ltv in (
         (10, s.Category(9300, 9500, 10100, collateral=1, ltv_zero=1), 3850),

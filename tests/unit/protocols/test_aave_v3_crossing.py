@@ -92,7 +92,7 @@ def test_simple_crossings(revision: int) -> None:
     prices = liquidation_prices(form, account(form, [eth, usd]))
     rounding = 0 if form.directional else 1  # up to 3.4 the weighted collateral is rounded half up
     assert prices["0x0"] in (1_000 * 10**8 - 1, 1_000 * 10**8 - 1 - rounding)
-    assert prices["0x1"] == 125_000_000 + (1 if form.directional else 1)
+    assert prices["0x1"] == 125_000_001
 
 
 @pytest.mark.parametrize("revision", [1, 11])

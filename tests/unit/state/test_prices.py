@@ -322,7 +322,8 @@ def test_prices_do_not_depend_on_the_order_of_what_came(told: list[Feed | Pool |
 
 @given(items)
 def test_a_consensus_lies_between_its_fresh_sources(told: list[Feed | Pool | QuoteFrame]) -> None:
-    it = book(*told)
+    latest = {(item.venue, item.base): item for item in told if isinstance(item, QuoteFrame)}
+    it = book(*(item for item in told if not isinstance(item, QuoteFrame)), *latest.values())
     for agreed in it.prices():
         prices = [price.price for price in it.sources(agreed.asset)]
         assert min(prices) * (1 - 1e-9) <= agreed.price <= max(prices) * (1 + 1e-9)
