@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from defiwatch.collectors.chain.probe import BATCHES, RANGES, Probe
+from defiwatch.collectors.wire import HEADER, TEXT, connect
 from defiwatch.config import Chain, Config, Endpoint, mask
-from defiwatch.domain.frames import Header
 from defiwatch.domain.units import from_hex, iso
-from defiwatch.errors import EndpointError, ExitCode, LimitError, NodeError
+from defiwatch.errors import EndpointError, ExitCode
 
 CHECK_SCHEMA = "defiwatch.check/1"
 
 Verdict: TypeAlias = Literal["ok", "stale", "wrong_chain", "unreachable"]
 
-_RANGES = (100_000, 10_000, 2_000, 1_000, 500, 100, 10)
-_BATCHES = (100, 50, 20, 10)
 _STALE_BLOCKS = 10
 _STALE_AT_LEAST_S = 60.0
 
@@ -46,7 +45,7 @@ class EndpointReport(msgspec.Struct, frozen=True, kw_only=True):
     batch: int | None = None
     subscription: bool | None = None
     multicall: bool | None = None
-    block_by_hash: bool | None = None
+    pinned_reads: bool | None = None
     """Whether `eth_call` takes a block by its hash (EIP-1898): reads are then of that very block, also in a reorg."""
     proof: bool | None = None
     error: str = ""
@@ -70,7 +69,12 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     chains: tuple[ChainReport, ...]
 
 
-async def check(config: Config, *, timeout: float = 15.0, wall: Callable[[], float] = time.time) -> CheckReport:
+async def check(
+    config: Config,
+    *,
+    timeout: float = 15.0,  # noqa: ASYNC109 - handed to the transports, which apply it to each question
+    wall: Callable[[], float] = time.time,
+) -> CheckReport:
     """Ask every endpoint of every chain, at the same time. `timeout` in seconds for each question."""
     chains = await asyncio.gather(*(_chain(chain, timeout, wall) for chain in config.chains))
     endpoints = [endpoint for chain in chains for endpoint in chain.endpoints]
@@ -89,14 +93,14 @@ def render(report: CheckReport) -> list[str]:
     """The report as lines of plain text."""
     lines: list[str] = []
     if not report.chains:
-        lines.append("no chain is configured: add [[chains]] with rpc = [\"wss://…\", \"https://…\"]")
+        lines.append('no chain is configured: add [[chains]] with rpc = ["wss://…", "https://…"]')
     for chain in report.chains:
         lines.append(f"{chain.name} (chain {chain.chain_id}): {'ok' if chain.ok else 'no endpoint can be used'}")
         for one in chain.endpoints:
             lines.append(f"  {one.url}: {one.verdict.replace('_', ' ')}")
             lines += [f"    {name:<13}{text}" for name, text in _facts(one)]
         if not chain.endpoints:
-            lines.append("  no endpoint: set rpc = [\"wss://…\", \"https://…\"]")
+            lines.append('  no endpoint: set rpc = ["wss://…", "https://…"]')
     return lines
 
 
@@ -111,13 +115,15 @@ def _facts(one: EndpointReport) -> list[tuple[str, str]]:
     if one.latency_ms is not None:
         facts.append(("latency", f"{one.latency_ms:.0f} ms"))
     if one.log_range is not None:
-        facts.append(("log range", f"{one.log_range:,} blocks" + (" or more" if one.log_range == _RANGES[0] else "")))
+        facts.append(("log range", f"{one.log_range:,} blocks" + (" or more" if one.log_range == RANGES[0] else "")))
     if one.batch is not None:
-        facts.append(("batch", "none" if one.batch == 1 else f"{one.batch}" + (" or more" if one.batch == 100 else "")))
+        facts.append(
+            ("batch", "none" if one.batch == 1 else f"{one.batch}" + (" or more" if one.batch == BATCHES[0] else ""))
+        )
     for name, value, no in (
         ("subscription", one.subscription, "no: heads are polled"),
         ("multicall", one.multicall, "no: reads go in batches"),
-        ("pinned reads", one.block_by_hash, "by number only"),
+        ("pinned reads", one.pinned_reads, "by number only"),
         ("proof", one.proof, "no eth_getBlockReceipts: blocks cannot be proved"),
     ):
         if value is not None:
@@ -137,8 +143,6 @@ async def _endpoint(
     timeout: float,  # noqa: ASYNC109 - handed to the transport, which applies it to each question
     wall: Callable[[], float],
 ) -> EndpointReport:
-    from defiwatch.collectors.wire import HEADER, TEXT, connect
-
     url = mask(endpoint.url)
     rpc = None
     try:
@@ -153,7 +157,7 @@ async def _endpoint(
         latency = 1000 * (time.perf_counter() - started)
         if header is None:
             return EndpointReport(url=url, verdict="unreachable", chain_id=chain_id, error="it has no latest block")
-        probe = _Probe(rpc, header)
+        probe = Probe(rpc, header)
         age = max(0.0, wall() - from_hex(header.timestamp))
         stale = age > max(_STALE_BLOCKS * chain.block_time, _STALE_AT_LEAST_S)
         return EndpointReport(
@@ -167,7 +171,7 @@ async def _endpoint(
             batch=await probe.batch(),
             subscription=await probe.subscription(),
             multicall=await probe.multicall(),
-            block_by_hash=await probe.block_by_hash(),
+            pinned_reads=await probe.pinned(),
             proof=await probe.proof(),
             error=f"its newest block is {age:.0f} s old" if stale else "",
         )

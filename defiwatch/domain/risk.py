@@ -72,6 +72,8 @@ class Assessment(msgspec.Struct, frozen=True):
     """Whether each occurrence is one of its own: a new one after a calm is raised anew, it does not worsen the old."""
     aspect: str = ""
     """Which side of an incident was looked at ("trade"): its calm ends that side only. "" is the whole of it."""
+    rarity: float = 0.0
+    """What the budget measures by: powers of ten of the rarity behind a learned score, uncapped; 0.0 where none is."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

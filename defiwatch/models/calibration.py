@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 from river import stats
+
+from defiwatch.errors import StoreError
 
 EPISODE_S = 600
 """Seconds: how long one episode of a subject is; its highest score is what counts."""
@@ -26,6 +29,17 @@ _PRIOR = 30.0
 """How many scores the prior weighs as much as: one in ten is beyond 1, one in a hundred beyond 2."""
 _SHAPE = (-0.4, 0.4)
 _LEAST = 1e-15
+
+
+class KeptCalibrator(msgspec.Struct, frozen=True):
+    """A calibrator as a checkpoint holds it."""
+
+    n: int
+    counts: tuple[float, ...]
+    groups: tuple[float, ...]
+    total: float
+    weight: float
+    fit: tuple[float, float, float, float] | None
 
 
 class TailCalibrator(stats.base.Univariate):
@@ -133,19 +147,16 @@ class TailCalibrator(stats.base.Univariate):
         shape = min(_SHAPE[1], max(_SHAPE[0], 0.5 * (1.0 - mean * mean / spread)))
         return i * width, above / self._total, mean * (1.0 - shape), shape
 
-    def kept(self) -> list[float]:
-        """What has to be kept: the counts as they weigh now, and how many scores were seen (last)."""
-        self._rescale()
-        return [*self._counts, float(self.n)]
+    def kept(self) -> KeptCalibrator:
+        """Everything that was learnt, exactly."""
+        return KeptCalibrator(self.n, tuple(self._counts), tuple(self._groups), self._total, self._weight, self._fit)
 
-    def take(self, kept: list[float]) -> None:
-        """Take up what `kept` gave; ValueError if it was made with other bins."""
-        if len(kept) != self.bins + 1:
-            raise ValueError(f"expected {self.bins + 1} numbers, got {len(kept)}")
-        self.n = int(kept[-1])
-        self._counts, self._weight = list(kept[:-1]), 1.0
-        self._rescale()
-        self._fit = self._fitted() if self.n >= 64 else None
+    def take(self, kept: KeptCalibrator) -> None:
+        """Take up what `kept` gave; StoreError if it was made with other bins."""
+        if len(kept.counts) != len(self._counts) or len(kept.groups) != len(self._groups):
+            raise StoreError(f"a calibration of {len(kept.counts)} bins, this version has {len(self._counts)}")
+        self.n, self._total, self._weight, self._fit = kept.n, kept.total, kept.weight, kept.fit
+        self._counts, self._groups = list(kept.counts), list(kept.groups)
 
     @classmethod
     def _unit_test_params(cls) -> Any:

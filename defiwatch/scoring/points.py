@@ -28,7 +28,7 @@ def settle(reasons: Iterable[Reason]) -> tuple[float, tuple[Reason, ...]]:
     return min(FULL, round(math.fsum(reason.points for reason in told), 1)), tuple(told)
 
 
-_FACTS = frozenset({"health_factor", "jump", "watched"})
+_FACTS = frozenset({"health_factor", "jump", "watched", "episode"})
 
 
 def allot(total: float, weights: Mapping[str, float]) -> dict[str, float]:

@@ -6,9 +6,9 @@ import math
 
 from defiwatch.config import Alerts
 from defiwatch.domain.ids import alert_key
-from defiwatch.domain.learning import FeatureSurprise, Observation, Surprise
+from defiwatch.domain.learning import GROUPS, JOINT_WEIGHT, FeatureSurprise, Observation, Surprise, decades
 from defiwatch.domain.risk import Assessment, Evidence, Reason, Severity
-from defiwatch.scoring.points import allot, percent, settle
+from defiwatch.scoring.points import allot, number, percent, settle
 from defiwatch.scoring.words import LOGARITHMS, clause, sentence, shown
 
 PER_DECADE = 26.0
@@ -19,24 +19,8 @@ CRITICAL_MOVE = 0.03
 
 CRITICAL_SCORE = 90.0
 
-GROUPS: dict[str, dict[str, tuple[tuple[str, ...], float]]] = {
-    "pool": {
-        "price": (("move", "block_move", "deviation"), 1.0),
-        "size": (("size",), 0.75),
-        "flow": (("flow",), 0.75),
-        "pace": (("pace", "gap"), 0.5),
-    },
-    "flow": {
-        "price": (("close_move", "deviation"), 1.0),
-        "size": (("volume", "reserve_change"), 0.7),
-        "flow": (("flow",), 0.75),
-        "pace": (("trades",), 0.5),
-    },
-}
-"""What belongs together: of a group only the rarest feature counts, times the group's weight."""
-
-JOINT_WEIGHT = 0.7
-
+EPISODE_TAIL = 0.05
+"""From which tail probability on a reason says how rare an episode like this is."""
 
 def assess(obs: Observation, surprise: Surprise, settings: Alerts) -> tuple[Assessment, ...]:
     """The judgements that one observation leads to, by its kind; none for a kind that is not judged."""
@@ -60,8 +44,8 @@ def assess_pool(obs: Observation, surprise: Surprise, settings: Alerts) -> Asses
         present = [by_name[name] for name in names if name in by_name]
         if present:
             rarest[group] = min(present, key=lambda feature: feature.tail)
-            weights[group] = weight * _decades(rarest[group].tail)
-    weights["joint"] = JOINT_WEIGHT * _decades(surprise.tail)
+            weights[group] = weight * decades(rarest[group].tail)
+    weights["joint"] = JOINT_WEIGHT * decades(surprise.joint_tail)
     strongest = max(weights.values())
     points = allot(min(100.0, PER_DECADE * strongest), {name: weight**2 for name, weight in weights.items()})
     reasons = [
@@ -82,6 +66,8 @@ def assess_pool(obs: Observation, surprise: Surprise, settings: Alerts) -> Asses
             f"its features in this combination are rare among pools (forest {surprise.joint:.2f} of 1)",
         )
     )
+    if surprise.rarity > 0.0 and surprise.tail < EPISODE_TAIL:
+        reasons.append(Reason("episode", surprise.tail, 0.0, _episode(surprise)))
     score, told = settle(reasons)
     return Assessment(
         key=alert_key(obs.subject.chain_id, obs.subject.protocol, obs.subject.id, "anomaly"),
@@ -95,6 +81,7 @@ def assess_pool(obs: Observation, surprise: Surprise, settings: Alerts) -> Asses
         budgeted=True,
         incident=True,
         aspect="trade" if obs.kind == "pool" else "",
+        rarity=strongest,
     )
 
 
@@ -143,9 +130,10 @@ def assess_drain(obs: Observation, surprise: Surprise, settings: Alerts) -> Asse
     )
 
 
-def _decades(tail: float) -> float:
-    """Powers of ten beyond one in ten; 0 for what is more usual than that."""
-    return max(0.0, -math.log10(tail) - 1.0) if tail > 0.0 else 12.0
+def _episode(surprise: Surprise) -> str:
+    """How often a ten-minute episode of a pool is as unusual as this, in words."""
+    once = f"one ten-minute episode in {number(1.0 / surprise.tail)} of pools of this kind is as unusual"
+    return f"{once} (extrapolated beyond the data)" if surprise.extrapolated else once
 
 
 def _signed(obs: Observation, feature: FeatureSurprise) -> float:
@@ -167,7 +155,8 @@ def _title(obs: Observation, rarest: dict[str, FeatureSurprise], told: tuple[Rea
     by_name = {feature.name: feature for feature in rarest.values()}
     first = next((by_name[reason.name] for reason in told if reason.name in by_name), None)
     if first is None:
-        return f"{obs.subject.label}: as usual" if not told else f"{obs.subject.label}: an unusual combination"
+        unusual = any(reason.points > 0.0 for reason in told)
+        return f"{obs.subject.label}: {'an unusual combination' if unusual else 'as usual'}"
     return f"{obs.subject.label}: {clause(first.name, first.value)}"
 
 

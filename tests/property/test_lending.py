@@ -7,6 +7,7 @@ import gzip
 from csv import DictReader
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -38,8 +39,9 @@ def positions(draw: st.DrawFn, account: str = "0x" + "99" * 20) -> Position:
         sides = draw(st.sampled_from(["collateral", "debt", "both"]))
         collateral = draw(amounts) * worth if sides != "debt" else 0.0
         debt = draw(amounts) * worth if sides != "collateral" else 0.0
-        legs.append(leg(asset, collateral, debt, threshold=draw(st.integers(100, 9700)),
-        bonus=draw(st.integers(10_100, 11_500)))) return position(*legs, account=account)
+        threshold, bonus = draw(st.integers(100, 9700)), draw(st.integers(10_100, 11_500))
+        legs.append(leg(asset, collateral, debt, threshold=threshold, bonus=bonus))
+    return position(*legs, account=account)
 
 
 forms = st.sampled_from(FORMS)
@@ -72,21 +74,32 @@ def test_in_a_contracts_own_arithmetic_more_collateral_or_less_debt_never_hurts(
         assert health(exact.with_amounts(it.legs, item.asset, debt=-less)) >= before
 
 
-@given(positions(), st.sampled_from(ASSETS))
+@st.composite
+def loans(draw: st.DrawFn) -> Position:
+    """WETH against USDC, with other assets on either side, none of them dust."""
+    worth = {asset: draw(st.floats(10.0, 1e8)) for asset in ASSETS}
+    own, odd = worth[WETH] / 3000, worth[STETH] / 3500
+    legs = [leg(WETH, own, own * draw(st.floats(0.0, 0.7)), threshold=draw(st.integers(1000, 9500)))]
+    legs.append(leg(USDC, debt=worth[USDC]))
+    if draw(st.booleans()):
+        legs.append(leg(STETH, odd, threshold=9000))
+    if draw(st.booleans()):
+        legs.append(leg(WBTC, debt=worth[WBTC] / 60_000))
+    return position(*legs)
+
+
+@given(loans(), st.sampled_from(ASSETS))
 def test_the_closed_form_price_is_where_the_factor_crosses(it: Position, asset: str) -> None:
     """The float crossing, a hair to each side, against exact integers."""
-    assume(it.debt_base > 10**6 and it.collateral_base > 10**6)
     crossing = distances.liquidation_price(it, asset)
-    assume(crossing is not None)
-    assert crossing is not None
-    assume(1e3 < crossing < 1e30)
+    if crossing is None:
+        return
     (item,) = [found for found in it.legs if found.asset == asset]
     slope = item.collateral * item.liquidation_threshold - item.debt * 10_000
-    assume(abs(slope) * crossing > 10**6 * 10**item.decimals * 10_000)  # its own move is more than rounding
-    others = [found for found in it.legs if found.asset != asset]
-    scale = sum(found.debt_base + found.collateral_base for found in others) + 1.0
-    margin = 1e-9 + 20 * scale * 1e-16 + 8 / (abs(slope) * crossing / 10**item.decimals / 10_000)
-    assume(margin < 0.1)
+    moved = abs(slope) * crossing / 10**item.decimals / 10_000
+    margin = 1e-9 + 1e-14 * it.debt_base / moved + 8 / moved + 1 / crossing  # floats, values and prices are rounded
+    if margin > 0.01:
+        return
     low = exact.plain(exact.with_prices(it.legs, {asset: round(crossing * (1 - margin))}))
     high = exact.plain(exact.with_prices(it.legs, {asset: round(crossing * (1 + margin))}))
     if slope > 0:
@@ -108,18 +121,31 @@ def test_aaves_exact_crossings_agree_with_the_what_if_path(it: Position, form: o
     collateral = sum(item.collateral_base for item in legs)
     weighted = sum(item.collateral_base * item.liquidation_threshold for item in legs)
     debt = sum(item.debt_base for item in legs)
-    data = AccountData(collateral, debt, 0, weighted // collateral if collateral else 0, 0, health(legs), weighted,
-    tuple(legs)) for asset, price in liquidation_prices(form, data).items():  # type: ignore[arg-type] assert
-    health(exact.with_prices(legs, {asset: price})) < WAD
+    average = weighted // collateral if collateral else 0
+    data = AccountData(collateral, debt, 0, average, 0, health(legs), weighted, tuple(legs))
+    for asset, price in liquidation_prices(form, data).items():  # type: ignore[arg-type]
+        assert health(exact.with_prices(legs, {asset: price})) < WAD
 
 
-@given(st.lists(positions(), min_size=1, max_size=12), st.dictionaries(st.sampled_from(ASSETS), st.floats(0.0, 1.0),
-max_size=4)) def test_the_ladder_never_decreases_and_the_matrix_says_what_the_positions_say( held: list[Position],
-betas: dict[str, float] ) -> None: matrix = Matrix.of(held) rungs = matrix.ladder(betas) for before, now in zip(rungs,
-rungs[1:], strict=False): assert now.collateral >= before.collateral and now.debt >= before.debt and now.positions >=
-before.positions assert rungs[-1].collateral <= sum(it.collateral_base for it in held) * (1 + 1e-12) for it, factor in
-zip(held, matrix.health(), strict=True): if it.debt_base == 0: assert factor == float("inf") else: assert factor ==
-pytest.approx(it.health_factor / WAD, rel=1e-9, abs=1e-15)
+shocks = st.dictionaries(st.sampled_from(ASSETS), st.floats(0.0, 1.0), max_size=4)
+
+
+@given(st.lists(positions(), min_size=1, max_size=12), shocks)
+def test_the_ladder_never_decreases_and_the_matrix_says_what_the_positions_say(
+    held: list[Position], betas: dict[str, float]
+) -> None:
+    matrix = Matrix.of(held)
+    rungs = matrix.ladder(betas)
+    for before, now in pairwise(rungs):
+        assert now.collateral >= before.collateral
+        assert now.debt >= before.debt
+        assert now.positions >= before.positions
+    assert rungs[-1].collateral <= sum(it.collateral_base for it in held) * (1 + 1e-12)
+    for it, factor in zip(held, matrix.health(), strict=True):
+        if it.debt_base == 0:
+            assert factor == float("inf")
+        else:
+            assert factor == pytest.approx(it.health_factor / WAD, rel=1e-9, abs=1e-15)
 
 
 @given(positions(), st.sampled_from(ASSETS))

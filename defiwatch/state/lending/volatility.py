@@ -20,8 +20,8 @@ STEP_S = 600.0
 HALF_LIFE_S = 3.0 * 86_400.0
 PRIOR_SIGMA = 0.8
 """A year; what an asset that was not watched yet is taken to move."""
-PRIOR_WEIGHT_S = 6.0 * 3600.0
-"""How much watched time the prior weighs as much as."""
+PRIOR_WEIGHT_S = 86_400.0
+"""Watched time after which the prior counts nothing any more; until then less and less."""
 _GAP_S = 6.0 * 3600.0
 """A pause longer than this is one return over all of it, and counts as `_GAP_S`."""
 
@@ -91,8 +91,8 @@ class Volatilities:
             return 0.0
         learnt = self.pairs.get((one, other) if one < other else (other, one), Variance())
         prior = self.prior_sigma * self.prior_sigma / YEAR_S
-        total = learnt.weight + self.prior_weight_s
-        return (learnt.rate * learnt.weight + prior * self.prior_weight_s) / total * YEAR_S
+        share = max(0.0, 1.0 - learnt.weight / self.prior_weight_s) if self.prior_weight_s > 0.0 else 0.0
+        return (learnt.rate * (1.0 - share) + prior * share) * YEAR_S
 
     def sigma(self, one: Address, other: Address) -> float:
         """A pair's volatility a year: 0.8 is 80 %."""

@@ -12,7 +12,7 @@ from defiwatch.protocols.aave_v3 import state as s
 from defiwatch.state.journal import JournaledBook
 
 PROVIDER, POOL, CONFIGURATOR, ORACLE = (f"0x{digit * 40}" for digit in "1234")
-ETH, USD, PT = (f"0x{digit * 40}" for digit in "abc")
+ETH, USD, PT = (f"0x{digit * 40}" for digit in "bce")
 ALICE, BOB, CAROL = (f"0x{digit * 40}" for digit in "789")
 SYMBOLS = {ETH: "ETH", USD: "USD", PT: "PT"}
 PRICES = {ETH: 2_000 * 10**8, USD: 10**8, PT: 95_000_000}

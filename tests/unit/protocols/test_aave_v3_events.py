@@ -159,7 +159,7 @@ def test_underlying_that_comes_and_goes() -> None:
 
 def test_reserves_come_and_go() -> None:
     market = Market(1)
-    new = "0x" + "e" * 40
+    new = "0x" + "f" * 40
     market.apply(
         made(
             c.ReserveInitialized,
@@ -198,7 +198,7 @@ def test_others_change_nothing() -> None:
     market = Market(11)
     digest = market.book.digest()
     market.apply(
-        mint("0x" + "e" * 40, ALICE, 5),
+        mint("0x" + "f" * 40, ALICE, 5),
         made(v.Upgraded, a_token(ETH), implementation=BOB),
         made(p.UserEModeSet, CONFIGURATOR, user=ALICE, category_id=1),
     )

@@ -129,7 +129,7 @@ def test_what_is_no_collateral_or_no_debt() -> None:
     probe = market.instance.probe_liquidation
     assert probe(market.book, market.at, ALICE, USD, USD) == l.NOT_COLLATERAL
     assert probe(market.book, market.at, ALICE, ETH, ETH) == l.NOT_BORROWED
-    assert probe(market.book, market.at, ALICE, ETH, "0x" + "e" * 40) == l.INACTIVE
+    assert probe(market.book, market.at, ALICE, ETH, "0x" + "f" * 40) == l.INACTIVE
     assert probe(market.book, market.at, BOB, ETH, USD) == l.HEALTHY
 
 

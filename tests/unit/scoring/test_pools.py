@@ -32,7 +32,7 @@ def surprise(tails: dict[str, float], values: dict[str, float], *, joint: float 
         joint,
         500,
         young=False,
-        tail=tail,
+        joint_tail=tail,
     )
 
 
