@@ -12,14 +12,17 @@ How alerts and labels are matched:
 * `lead_s` of a found label: seconds from the first alert that finds it to `from`; negative where it came after.
 * An alert is *false* if it was raised and finds no label. One that a reorg retracted never counts.
 * `precision` is the share of raised alerts that are not false; None where none was raised.
+* A label may be `"status": "unconfirmed"`: one source says so and none other was there to agree. Those are scored apart
+  (`unconfirmed`): an alert that finds only such labels is neither right nor false.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -42,6 +45,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     start: float
     end: float
     where: str = ""
+    unconfirmed: bool = False
 
     def covers(self, kind: str) -> bool:
         """Whether an alert of `kind` is of this label's kind."""
@@ -53,6 +57,15 @@ class Lead(msgspec.Struct, frozen=True):
 
     median: float
     min: float
+
+
+class Apart(msgspec.Struct, frozen=True):
+    """How the labels fared that one source alone tells of, and how many alerts found nothing but these."""
+
+    labels: int
+    found: int
+    missed: tuple[str, ...]
+    alerts: int
 
 
 class KindResult(msgspec.Struct, frozen=True):
@@ -67,6 +80,7 @@ class KindResult(msgspec.Struct, frozen=True):
     false_per_day: float | None
     precision: float | None
     recall: float | None = None
+    unconfirmed: Apart | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -84,6 +98,7 @@ class _LabelLine(msgspec.Struct, forbid_unknown_fields=False):
     start: str = msgspec.field(name="from")
     end: str = msgspec.field(name="to")
     subject: str = ""
+    status: Literal["", "confirmed", "unconfirmed"] = ""
 
 
 class _Raised(msgspec.Struct):
@@ -130,7 +145,14 @@ def _label(line: str, where: str) -> Label:
             raise UsageError(f"{where}: {key}: expected a time such as 2026-03-10T12:00:00Z, got {value!r}") from error
     if bounds[1] < bounds[0]:
         raise UsageError(f"{where}: to: expected a time not before `from`, got {raw.end!r}")
-    return Label(kind=raw.kind, subject=raw.subject, start=bounds[0], end=bounds[1], where=where)
+    return Label(
+        kind=raw.kind,
+        subject=raw.subject,
+        start=bounds[0],
+        end=bounds[1],
+        where=where,
+        unconfirmed=raw.status == "unconfirmed",
+    )
 
 
 def evaluate(
@@ -216,27 +238,44 @@ def _kinds(raised: Sequence[_Raised], labels: Sequence[Label], lead: float, span
     covered = {item.alert.kind for item in raised if any(label.covers(item.alert.kind) for label in labels)}
     names = {label.kind for label in labels} | {item.alert.kind for item in raised if item.alert.kind not in covered}
     finders = [[item for item in raised if _finds(item, label, lead)] for label in labels]
-    useful = {id(item) for items in finders for item in items}
+    sure = {id(i) for label, items in zip(labels, finders, strict=True) if not label.unconfirmed for i in items}
+    maybe = {id(i) for label, items in zip(labels, finders, strict=True) if label.unconfirmed for i in items} - sure
     result = {}
     for name in sorted(names):
         pattern = Label(kind=name, start=0.0, end=0.0)
         mine = [item for item in raised if pattern.covers(item.alert.kind)]
         wanted = [(label, items) for label, items in zip(labels, finders, strict=True) if label.kind == name]
-        leads = [label.start - min(item.time for item in items) for label, items in wanted if items]
-        false = sum(id(item) not in useful for item in mine)
+        told = [(label, items) for label, items in wanted if not label.unconfirmed]
+        leads = [label.start - min(item.time for item in items) for label, items in told if items]
+        counted = [item for item in mine if id(item) not in maybe]
+        false = sum(id(item) not in sure for item in counted)
         found = len(leads)
         result[name] = KindResult(
-            labels=len(wanted),
+            labels=len(told),
             found=found,
-            missed=tuple(_named(label) for label, items in wanted if not items),
+            missed=tuple(_named(label) for label, items in told if not items),
             lead_s=Lead(statistics.median(leads), min(leads)) if leads else None,
             alerts=len(mine),
             false=false,
             false_per_day=false / span_days if span_days > 0.0 else None,
-            precision=1.0 - false / len(mine) if mine else None,
-            recall=found / len(wanted) if wanted else None,
+            precision=1.0 - false / len(counted) if counted else None,
+            recall=found / len(told) if told else None,
+            unconfirmed=_apart([item for item in wanted if item[0].unconfirmed], mine, maybe),
         )
     return result
+
+
+def _apart(
+    wanted: Sequence[tuple[Label, Sequence[_Raised]]], mine: Sequence[_Raised], maybe: Collection[int]
+) -> Apart | None:
+    if not wanted:
+        return None
+    return Apart(
+        labels=len(wanted),
+        found=sum(bool(items) for _, items in wanted),
+        missed=tuple(_named(label) for label, items in wanted if not items),
+        alerts=sum(id(item) in maybe for item in mine),
+    )
 
 
 def _named(label: Label) -> str:
@@ -267,6 +306,11 @@ def table(evaluation: Evaluation) -> str:
     for row in rows:
         cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
+    for name, kind in evaluation.kinds.items():
+        if kind.unconfirmed is not None:
+            apart = kind.unconfirmed
+            lines += ["", f"{name}, unconfirmed labels: {apart.found} of {apart.labels} found by {apart.alerts} alerts"]
+            lines += [f"  missed: {text}" for text in apart.missed]
     missed = [f"  {name}: {text}" for name, kind in evaluation.kinds.items() for text in kind.missed]
     if missed:
         lines += ["", "missed:", *missed]

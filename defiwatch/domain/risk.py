@@ -144,7 +144,7 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Market(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One lendable asset of a lending market as it stands at one block. Amounts in the asset's units, rates a year (0.05: 5 %).
+    """One lendable asset of a lending market at one block. Amounts in the asset's units, rates a year (0.05: 5 %).
 
     `cash` is what suppliers could withdraw now. Caps are 0 where there is none. `debt_known` is the part of `borrowed`
     that belongs to accounts on the book, in the same units. `price` is for one whole asset, in base-currency units.

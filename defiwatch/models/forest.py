@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from river import anomaly
+
+from defiwatch.errors import StoreError
+
+
+class KeptForest(msgspec.Struct, frozen=True):
+    """A forest as a checkpoint holds it: the features it was built over, and each tree's masses, depth first.
+
+    The trees themselves follow from the seed and the features.
+    """
+
+    features: tuple[str, ...]
+    counter: int
+    first: bool
+    next: int
+    mass: int
+    reference: tuple[tuple[int, ...], ...]
+    latest: tuple[tuple[int, ...], ...]
 
 
 class EarlyHalfSpaceTrees(anomaly.HalfSpaceTrees):
@@ -36,6 +54,7 @@ class EarlyHalfSpaceTrees(anomaly.HalfSpaceTrees):
         self.first_window = first_window
         self._next = min(first_window, window_size)
         self._mass = window_size
+        self._names: tuple[str, ...] = ()
 
     @property
     def blind(self) -> bool:
@@ -46,6 +65,8 @@ class EarlyHalfSpaceTrees(anomaly.HalfSpaceTrees):
         """Take one observation; nothing is learnt from an empty one."""
         if not x:
             return
+        if not self._names:
+            self._names = tuple(sorted(str(name) for name in x))
         super().learn_one(x)  # type: ignore[no-untyped-call]  # river types its estimators in part
         if self.counter == 0:
             self._mass, self._next = self.window_size, self.window_size
@@ -64,3 +85,28 @@ class EarlyHalfSpaceTrees(anomaly.HalfSpaceTrees):
         score: float = super().score_one(x)  # type: ignore[no-untyped-call]  # as above
         likeness = (1.0 - score) * self.window_size / self._mass
         return float(min(1.0, max(0.0, 1.0 - likeness)))
+
+    def kept(self) -> KeptForest:
+        """Everything that was learnt."""
+        return KeptForest(
+            features=self._names,
+            counter=self.counter,
+            first=self._first_window,
+            next=self._next,
+            mass=self._mass,
+            reference=tuple(tuple(node.r_mass for node in nodes) for nodes in self._tree_nodes) if self.trees else (),
+            latest=tuple(tuple(node.l_mass for node in nodes) for nodes in self._tree_nodes) if self.trees else (),
+        )
+
+    def take(self, kept: KeptForest) -> None:
+        """Take up, in a forest that has learnt nothing, what `kept` gave; StoreError if it had other trees."""
+        if kept.features:
+            self.learn_one(dict.fromkeys(kept.features, 0.0))
+            sizes = [len(nodes) for nodes in self._tree_nodes]
+            if [len(tree) for tree in kept.reference] != sizes or [len(tree) for tree in kept.latest] != sizes:
+                raise StoreError(f"a forest of other trees: {len(kept.reference)}, this version has {len(sizes)}")
+            for nodes, reference, latest in zip(self._tree_nodes, kept.reference, kept.latest, strict=True):
+                for node, before, now in zip(nodes, reference, latest, strict=True):
+                    node.r_mass, node.l_mass = before, now
+        self.counter, self._first_window = kept.counter, kept.first
+        self._next, self._mass = kept.next, kept.mass

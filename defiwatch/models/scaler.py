@@ -6,14 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from river import base
 
 from defiwatch.models.priors import PRIORS, UNKNOWN
-from defiwatch.models.tails import UpperTail
+from defiwatch.models.tails import KeptTail, UpperTail
 
 _LN10 = math.log(10.0)
 _CAUTION = 0.7
 """By how much of ln(x) the tails of something never seen are widened: a factor of two."""
+
+
+class KeptScaler(msgspec.Struct, frozen=True):
+    """A scaler as a checkpoint holds it."""
+
+    seen: int
+    tails: dict[str, KeptTail]
 
 
 class SurprisalScaler(base.Transformer):
@@ -73,6 +81,20 @@ class SurprisalScaler(base.Transformer):
     def squash(self, tail: float) -> float:
         """A tail probability as a number in [0, 1]: its powers of ten below 1, up to `decades`."""
         return min(1.0, max(0.0, -math.log(tail) / (_LN10 * self.decades)))
+
+    def relearn(self) -> None:
+        """The world has changed: every tail takes larger steps again."""
+        for tail in self.tails.values():
+            tail.relearn()
+
+    def kept(self) -> KeptScaler:
+        """Everything that was learnt."""
+        return KeptScaler(self.seen, {name: tail.kept() for name, tail in self.tails.items()})
+
+    def take(self, kept: KeptScaler) -> None:
+        """Take up what `kept` gave."""
+        self.seen = kept.seen
+        self.tails = {name: UpperTail.restored(tail) for name, tail in kept.tails.items()}
 
     def successor(self) -> SurprisalScaler:
         """A young one that starts from what this one has learnt: a new subject of a known kind."""

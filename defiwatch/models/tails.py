@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 from river import stats
 
 LEVEL = 0.9
@@ -23,6 +24,20 @@ _REACH = 3.0
 _REJECT = 5.0
 _CUT = 1.0 - math.exp(-_REACH)
 _FLOOR_TAIL = 1e-12
+
+
+class KeptTail(msgspec.Struct, frozen=True, array_like=True):
+    """A tail as a checkpoint holds it: its parameters, and where it stands (logarithms)."""
+
+    median: float
+    foot: float
+    excess: float
+    floor: float
+    n: int
+    age: int
+    mid_now: float
+    foot_now: float
+    excess_now: float
 
 
 class UpperTail(stats.base.Univariate):
@@ -53,6 +68,7 @@ class UpperTail(stats.base.Univariate):
         self.floor = floor
         self.rate = rate
         self.n = 0
+        self._age = 0
         self._floor = math.log(floor)
         self._mid = math.log(max(median, floor))
         self._foot = max(math.log(max(foot, floor)), self._mid + _LEAST_SPREAD)
@@ -62,7 +78,8 @@ class UpperTail(stats.base.Univariate):
         """Take one more value."""
         y = math.log(x) if x > self.floor else self._floor
         self.n += 1
-        step = max(self.rate, 1.0 / (self.n + 20)) * max(self._foot - self._mid, _LEAST_SPREAD)
+        self._age += 1
+        step = max(self.rate, 1.0 / (self._age + 20)) * max(self._foot - self._mid, _LEAST_SPREAD)
         if y > self._foot:
             beyond = y - self._foot
             if beyond <= _REJECT * self._excess:
@@ -108,6 +125,25 @@ class UpperTail(stats.base.Univariate):
         young = UpperTail(self.median, self.foot, self.excess, self.floor, self.rate)
         young._mid, young._foot, young._excess = self._mid, self._foot, self._excess
         return young
+
+    def relearn(self, n: int = 80) -> None:
+        """The world has changed: move the quantiles by larger steps again, as after `n` observations.
+
+        How the tail falls beyond them stays as it was learnt: too few values tell it.
+        """
+        self._age = min(self._age, n)
+
+    def kept(self) -> KeptTail:
+        """Everything that was learnt."""
+        return KeptTail(self.median, self.foot, self.excess, self.floor, self.n, self._age, self._mid, self._foot, self._excess)
+
+    @classmethod
+    def restored(cls, kept: KeptTail) -> UpperTail:
+        """The tail that `kept` was made of."""
+        tail = cls(kept.median, kept.foot, kept.excess, kept.floor)
+        tail.n, tail._age = kept.n, kept.age
+        tail._mid, tail._foot, tail._excess = kept.mid_now, kept.foot_now, kept.excess_now
+        return tail
 
     @classmethod
     def _unit_test_params(cls) -> Any:

@@ -18,6 +18,7 @@ from defiwatch.protocols.compound_v3 import COMPOUND_V3
 from defiwatch.protocols.curve import CURVE
 from defiwatch.protocols.erc20 import ERC20
 from defiwatch.protocols.foreign import FOREIGN
+from defiwatch.protocols.heard import HEARD
 from defiwatch.protocols.morpho_blue import MORPHO_BLUE
 from defiwatch.protocols.spec import Instance, ProtocolSpec
 from defiwatch.protocols.uniswap_v2 import UNISWAP_V2
@@ -63,7 +64,7 @@ def create(chain_id: ChainId, deployment: Deployment) -> Instance:
 def decoders() -> dict[str, tuple[EventSpec[Any], ...]]:
     """Every event that can be decoded, by first topic, one for each shape. Do not write to it."""
     found: dict[str, dict[tuple[int, int, bool], EventSpec[Any]]] = {}
-    for events in (*(spec.events for spec in PROTOCOLS), FOREIGN):
+    for events in (*(spec.events for spec in PROTOCOLS), FOREIGN, HEARD):
         for event in events:
             shape = (event.topics, event.data_words, event.dynamic)
             found.setdefault(event.topic0, {}).setdefault(shape, event)

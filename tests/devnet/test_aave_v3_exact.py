@@ -9,7 +9,7 @@ from defiwatch.domain.frames import BlockFrame
 from defiwatch.domain.units import WAD
 from defiwatch.protocols.aave_v3 import AaveV3, indices
 from defiwatch.protocols.aave_v3.account import AccountData
-from defiwatch.protocols.aave_v3.liquidation import LEGACY_CODES
+from defiwatch.protocols.aave_v3.liquidation import LEGACY_CODES, SENTINEL
 
 from . import abi
 from . import deploy_aave as aave
@@ -319,6 +319,25 @@ def test_odd_corners_of_the_contract(scenario: Scenario) -> None:
     compare_liquidations(devnet, instance, driver, truth(devnet, driver.at.number, probe=False), tally, below=2 * WAD)
     assert tally.probes["ReservePaused"] > 0
     mine(admin("setPoolPause(bool)", False))
+
+    # a sentinel that says that the sequencer is down, and then that it is back, with a grace period
+    sequencer = chain.deploy(roles.admin, bytecode(AAVE, "SequencerOracle"), "sequencer", "address", roles.admin)
+    terms = (market.provider, sequencer, 3_600)
+    sentinel = chain.deploy(
+        roles.admin, bytecode(AAVE, "PriceOracleSentinel"), "sentinel", "address,address,uint256", *terms
+    )
+    mine()
+    mine(call(roles.admin, market.provider, "setPriceOracleSentinel(address)", sentinel))
+    answer = "setAnswer(bool,uint256)"
+    for down, wait, refused in ((True, 12, True), (False, 12, True), (False, 3_700, False)):
+        if wait == 12:
+            mine(call(roles.admin, sequencer, answer, down, chain.node.timestamp()))
+        mine(seconds=wait)
+        tally.probes.clear()
+        told = truth(devnet, driver.at.number, probe=False)
+        compare_liquidations(devnet, instance, driver, told, tally, below=2 * WAD)
+        assert (tally.probes.get(SENTINEL, 0) > 0) is refused
+    mine(call(roles.admin, market.provider, "setPriceOracleSentinel(address)", abi.ZERO))
 
     # an eMode category with a price source of its own, which then dies
     pseudo = "0x" + "e70d".rjust(40, "0")

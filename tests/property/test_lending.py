@@ -96,8 +96,10 @@ def test_the_closed_form_price_is_where_the_factor_crosses(it: Position, asset: 
         return
     (item,) = [found for found in it.legs if found.asset == asset]
     slope = item.collateral * item.liquidation_threshold - item.debt * 10_000
-    moved = abs(slope) * crossing / 10**item.decimals / 10_000
-    margin = 1e-9 + 1e-14 * it.debt_base / moved + 8 / moved + 1 / crossing  # floats, values and prices are rounded
+    now = abs(slope) * item.price / 10**item.decimals / 10_000
+    moved = now * crossing / item.price
+    # Floats round, and so do values and prices: now, at the crossing, and the price itself.
+    margin = 1e-9 + 1e-14 * it.debt_base / moved + 4 / now + 8 / moved + 1 / crossing
     if margin > 0.01:
         return
     low = exact.plain(exact.with_prices(it.legs, {asset: round(crossing * (1 - margin))}))

@@ -54,6 +54,8 @@ class Scene(msgspec.Struct, frozen=True):
     borrowed_whole: int
     unread: bool
     """Whether a reserve is listed whose place is not known yet."""
+    sentinel: Price | None
+    """Whether liquidations are allowed (1, 0); None where there is no sentinel."""
 
 
 class AccountData(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ def scene(
     categories: Mapping[int, Category],
     prices: Mapping[Address, Price],
     time: int,
+    sentinel: Price | None = None,
 ) -> Scene:
     """The market at `time` (Unix seconds), with the prices last read."""
     by_id: dict[int, Lane] = {}
@@ -110,7 +113,7 @@ def scene(
             missing=missing,
         )
     lanes = tuple(by_id.get(i) for i in range(max(by_id, default=-1) + 1))
-    return Scene(form, time, lanes, categories, prices, blind, supplied_whole, borrowed_whole, unread)
+    return Scene(form, time, lanes, categories, prices, blind, supplied_whole, borrowed_whole, unread, sentinel)
 
 
 def _missing(reserve: Reserve, price: Price | None) -> str:

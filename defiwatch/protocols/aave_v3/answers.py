@@ -63,6 +63,8 @@ def take(ledger: Ledger, call: CallResult) -> bool:
         table = _POOL
     elif market.oracle and to == market.oracle:
         table = _ORACLE
+    elif to == market.sentinel and to != ZERO_ADDRESS:
+        table = _SENTINEL
     elif ledger.token(to) is not None:
         table = _TOKEN
     elif ledger.reserve(to) is not None:
@@ -84,7 +86,9 @@ def take(ledger: Ledger, call: CallResult) -> bool:
 
 def _failed(ledger: Ledger, to: Address, asked: Function, call: CallResult) -> None:
     """An answer that is an error: for a price it is the answer, for what a fork may lack it counts as none."""
-    if asked is views.ASSET_PRICE:
+    if asked is views.LIQUIDATION_ALLOWED:
+        ledger.book.put(PRICES, (ledger.key, to), Price(None, ledger.at.number, reason(call)))
+    elif asked is views.ASSET_PRICE:
         (asset,) = asked.arguments(call)
         ledger.book.put(PRICES, (ledger.key, asset), Price(None, ledger.at.number, reason(call)))
     elif asked is views.TOKEN_SYMBOL:
@@ -207,6 +211,10 @@ def _symbol(ledger: Ledger, call: CallResult, _: tuple[Any, ...]) -> None:
     if reserve is not None:
         symbol = read_text(call.result or "", SYMBOL_LIMIT)
         ledger.set_reserve(replace(reserve, symbol=symbol, have=reserve.have | SYMBOL))
+
+
+def _allowed(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> None:
+    ledger.book.put(PRICES, (ledger.key, call.to.lower()), Price(int(answer[0]), ledger.at.number))
 
 
 def _cash(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> None:
@@ -407,6 +415,7 @@ _ORACLE = _entries(
     (views.ASSET_SOURCE, _of_asset("source", SOURCE)),
     (views.BASE_UNIT, _of_market("base_unit", UNIT)),
 )
+_SENTINEL = _entries((views.LIQUIDATION_ALLOWED, _allowed))
 _TOKEN = _entries(
     (views.SCALED_SUPPLY, _scaled_supply),
     (views.SCALED_BALANCE, _scaled_balance),

@@ -45,7 +45,7 @@ class AaveV3(Instance):
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
         self.provider: Address = deployment.address.lower()
-        self._filter = LogFilter(frozenset((self.provider,)), TOPICS)
+        self._filter = LogFilter(frozenset((self.provider,)), TOPICS | {TRANSFER_TOPIC})
         self._filtered: Market | None = None
 
     def ledger(self, book: Book, at: BlockRef) -> Ledger:
@@ -129,7 +129,8 @@ class AaveV3(Instance):
             price = book.get(PRICES, (self.provider, asset))
             if price is not None:
                 prices[asset] = price
-        return scene(ledger.form, reserves, categories, prices, at.time)
+        sentinel = book.get(PRICES, (self.provider, ledger.market.sentinel)) if ledger.form.sentinel else None
+        return scene(ledger.form, reserves, categories, prices, at.time, sentinel)
 
     def positions(self, book: Book, at: BlockRef) -> Iterable[Position]:
         """Every account with a balance, by address."""

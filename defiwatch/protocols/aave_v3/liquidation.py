@@ -16,6 +16,7 @@ from defiwatch.protocols.aave_v3.state import Account
 OK = "ok"
 INACTIVE = "ReserveInactive"
 PAUSED = "ReservePaused"
+SENTINEL = "PriceOracleSentinelCheckFailed"
 GRACE = "LiquidationGraceSentinelCheckFailed"
 HEALTHY = "HealthFactorNotBelowThreshold"
 NOT_COLLATERAL = "CollateralCannotBeLiquidated"
@@ -32,6 +33,7 @@ LEGACY_CODES: dict[str, str] = {
     "39": NOT_BORROWED,
     "45": HEALTHY,
     "46": NOT_COLLATERAL,
+    "59": SENTINEL,
     "97": GRACE,
     "103": DUST,
 }
@@ -39,6 +41,8 @@ LEGACY_CODES: dict[str, str] = {
 
 _CLOSE_FACTOR = 5_000
 _CLOSE_FACTOR_HF = 95 * 10**16
+_SENTINEL_HF = 95 * 10**16
+"""Below it a sentinel is not asked."""
 _SMALL = 2_000 * 10**8
 """Below this much collateral or debt in the reserve (base currency, 8 decimals) all of it may be liquidated."""
 _LEFTOVER = _SMALL // 2
@@ -70,7 +74,7 @@ def plan(
 ) -> Liquidation:
     """What liquidationCall(collateral, debt, account, cover, receive_atoken) would do at the scene's block.
 
-    The outcome is the reason of `unknown` where the account cannot be told. A sentinel is taken to allow it.
+    The outcome is the reason of `unknown` where the account cannot be told.
     """
     form = scene.form
     reason = _unreadable(scene, account)
@@ -156,6 +160,12 @@ def _refused(scene: Scene, lane_c: Lane, lane_d: Lane, factor: int) -> str:
         return INACTIVE
     if any(reserve.paused for reserve in reserves):
         return PAUSED
+    sentinel = scene.sentinel
+    if sentinel is not None and factor >= _SENTINEL_HF:
+        if sentinel.value is None:
+            return sentinel.error
+        if sentinel.value == 0:
+            return SENTINEL
     if scene.form.virtual_balance and any(reserve.grace_until >= scene.time for reserve in reserves):
         return GRACE
     return HEALTHY if factor >= WAD else ""

@@ -263,7 +263,7 @@ ACCOUNTS: Table[tuple[Address, Address], Account] = Table("aave_v3.account")
 PENDING: Table[tuple[Address, Address], int] = Table("aave_v3.pending")
 """Accounts of which something that matters is unknown."""
 PRICES: Table[tuple[Address, Address], Price] = Table("aave_v3.price")
-"""By what the oracle was asked for."""
+"""By what the oracle was asked for; under the sentinel's own address 1 or 0: whether it allows liquidations."""
 TOKENS: Table[tuple[Address, Address], Token] = Table("aave_v3.token")
 """By token."""
 MOVES: Table[tuple[Address, Address], Moved] = Table("aave_v3.moved")

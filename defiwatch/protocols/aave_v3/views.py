@@ -8,6 +8,7 @@ GET_POOL = function("getPool()", "address")
 GET_CONFIGURATOR = function("getPoolConfigurator()", "address")
 GET_ORACLE = function("getPriceOracle()", "address")
 GET_SENTINEL = function("getPriceOracleSentinel()", "address")
+LIQUIDATION_ALLOWED = function("isLiquidationAllowed()", "bool")
 POOL_REVISION = function("POOL_REVISION()", "uint256")
 RESERVES_LIST = function("getReservesList()", "address[]")
 RESERVE_DATA = function(

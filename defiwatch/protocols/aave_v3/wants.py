@@ -76,11 +76,17 @@ def _open(ledger: Ledger) -> Iterator[Call]:
     for (key, account), _ in sorted(ledger.book.items(PENDING)):
         if key == ledger.key:
             yield from _open_account(ledger, account)
+    if form.sentinel and market.sentinel != ZERO_ADDRESS and not _fresh(ledger, market.sentinel):
+        yield views.LIQUIDATION_ALLOWED.call(market.sentinel)
     if market.have & ORACLE:
         for asset in _priced(ledger, reserves):
-            price = ledger.book.get(PRICES, (ledger.key, asset))
-            if price is None or price.block != ledger.at.number:
+            if not _fresh(ledger, asset):
                 yield views.ASSET_PRICE.call(oracle, asset)
+
+
+def _fresh(ledger: Ledger, asset: Address) -> bool:
+    price = ledger.book.get(PRICES, (ledger.key, asset))
+    return price is not None and price.block == ledger.at.number
 
 
 def _open_reserve(ledger: Ledger, reserve: Reserve) -> Iterator[Call]:

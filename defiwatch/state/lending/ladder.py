@@ -132,13 +132,16 @@ class Matrix:
             found = np.full(len(self.keys), np.inf)
             gap = self.weighted[column.rows] - self.debt[column.rows]
             found[column.rows] = _crossings(gap, (column.weighted - column.debt) * beta)
-            found[(self.weighted < self.debt)] = 0.0
+            found[self.weighted < self.debt] = 0.0
+            found[self.debt <= 0.0] = np.inf
             return found
         slope = np.zeros(len(self.keys))
         for at, beta in chosen:
             column = self.columns[at]
             slope[column.rows] += (column.weighted - column.debt) * beta
-        return _crossings(self.weighted - self.debt, slope)
+        found = _crossings(self.weighted - self.debt, slope)
+        found[self.debt <= 0.0] = np.inf
+        return found
 
     def ladder(self, betas: Mapping[Address, float], steps: Sequence[float] = STEPS) -> list[Rung]:
         """Collateral- and debt-at-risk at each fall. `betas`: which assets fall, and by what part of the fall.
@@ -174,6 +177,7 @@ class Matrix:
 def _crossings(gap: Floats, slope: Floats) -> Floats:
     """δ with K − D = δ·slope; 0 where the gap is negative already, infinity where no fall closes it."""
     found = np.full(gap.size, np.inf)
-    np.divide(gap, slope, out=found, where=slope > 0.0)
+    with np.errstate(over="ignore"):  # beyond every fall: infinity is the answer
+        np.divide(gap, slope, out=found, where=slope > 0.0)
     found[gap < 0.0] = 0.0
     return found

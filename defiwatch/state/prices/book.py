@@ -283,7 +283,9 @@ class PriceBook:
             self._chain_of.setdefault(rate.base, []).append(rate)
         for key in self._quotes:
             self._pairs_of.setdefault(key[1], []).append(key)
-        self._valid_until = min((_expiry(last) for last in self._quotes.values() if self._fresh(last)), default=math.inf)
+        self._valid_until = min(
+            (_expiry(last) for last in self._quotes.values() if self._fresh(last)), default=math.inf
+        )
         return self._solved
 
     def _reprice(self, asset: str) -> None:
@@ -295,7 +297,9 @@ class PriceBook:
         prices = self._priced(asset, sorted(rates, key=_order), self._anchors)
         self._solved[asset] = prices
         self._agreed[asset] = agree(prices)
-        self._valid_until = min(self._valid_until, *(_expiry(last) for _, last in quotes if self._fresh(last)), math.inf)
+        self._valid_until = min(
+            self._valid_until, *(_expiry(last) for _, last in quotes if self._fresh(last)), math.inf
+        )
 
     def _rate(self, key: tuple[str, str, str], last: _Quote) -> Rate:
         venue, base, quote = key

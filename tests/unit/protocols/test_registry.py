@@ -32,7 +32,7 @@ def test_a_deployment_becomes_its_protocol() -> None:
 
 def test_an_unknown_protocol_names_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match=r"'unicorn' is not known \(known: .*chainlink, erc20.*uniswap_v2, uniswap_v3, uniswap_v4\)"
+        ConfigError, match=r"'unicorn' is not known \(known: .*chainlink, .*erc20.*uniswap_v2, uniswap_v3, uniswap_v4\)"
     ):
         create(1, Deployment(chain="x", protocol="unicorn"))
 
