@@ -175,7 +175,7 @@ def _checked(config: Config) -> Config:
         if venue.url:
             _url(venue.url, f"quotes.{name}.url", ("http", "https"))
         for j, pair in enumerate(venue.pairs):
-            if not re.fullmatch(r"[A-Za-z0-9.]+-[A-Za-z0-9]+", pair):
+            if not re.fullmatch(r"[A-Za-z0-9.]+-[A-Za-z0-9]+(=[a-z0-9-]+:[A-Za-z0-9-]+)?", pair):
                 raise ConfigError(f"quotes.{name}.pairs[{j}]: expected a pair such as ETH-USD, got {pair!r}")
     alerts = config.alerts
     for key in ("drain_window", "silent_after", "cool_down"):

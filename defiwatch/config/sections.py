@@ -100,6 +100,8 @@ class Venue(Section, frozen=True, forbid_unknown_fields=True):
     every: str = "5s"
     url: str = ""
     enabled: bool = True
+    key: str = ""
+    """Sent as a bearer token, where the venue wants one; from the environment, as in "${PYTH_API_KEY}"."""
 
 
 class Quotes(Section, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from defiwatch.collectors.chain import ChainCollector, Progress
+from defiwatch.collectors.quotes import collect_quotes
 from defiwatch.config import Chain
 from defiwatch.domain.frames import Frame, TickFrame
 from defiwatch.domain.units import iso
@@ -49,6 +50,8 @@ async def run_live(
         for chain in chains
     }
     beside = [asyncio.create_task(_tick(emit)), asyncio.create_task(stop.wait())]
+    if engine.config.quotes.enabled():
+        beside.append(asyncio.create_task(collect_quotes(engine.config.quotes, emit), name="quotes"))
     deadline = None if duration is None else asyncio.get_running_loop().time() + duration
     faults: list[SourceError] = []
     try:

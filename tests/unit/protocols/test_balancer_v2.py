@@ -1,0 +1,177 @@
+"""Balancer v2: its numbers, and what happens where a swap does not come out as the mathematics says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from defiwatch.config import Deployment
+from defiwatch.domain.events import LiquidityMoved, Swapped
+from defiwatch.domain.frames import RawLog
+from defiwatch.domain.risk import Pool
+from defiwatch.errors import ConfigError
+from defiwatch.protocols.balancer_v2 import POOLS, BalancerState, fixed, stable
+from defiwatch.protocols.balancer_v2 import state as pools
+from defiwatch.protocols.balancer_v2.events import POOL_BALANCE_MANAGED, SWAP
+from defiwatch.protocols.balancer_v2.state import AMP, POOL_TOKENS, SCALING, SWAP_FEE, WEIGHTS
+from tests.convert import answer, refusal, token_answers
+from tests.unit.protocols.play import Player, at, raw
+
+VAULT = "0x" + "ba" * 20
+ADDRESS = "0x" + "b1" * 20
+ID = ADDRESS + "0" * 22 + "01"
+WETH, USDC = "0x" + "01" * 20, "0x" + "02" * 20
+WHO = "0x" + "99" * 20
+E18 = 10**18
+
+
+@given(st.integers(-41 * E18, 40 * E18))
+def test_exp(x: int) -> None:
+    assert fixed.exp(x) == pytest.approx(math.exp(x / E18) * E18, rel=1e-12, abs=2)
+
+
+@given(st.integers(1, 10**45))
+def test_ln(x: int) -> None:
+    assert fixed.ln(x) / E18 == pytest.approx(math.log(x / E18), rel=1e-9, abs=1e-12)
+
+
+@given(st.integers(9 * 10**17 + 1, 11 * 10**17 - 1))
+def test_ln_near_one(x: int) -> None:
+    assert fixed.ln_36(x) / 10**36 == pytest.approx(math.log1p((x - E18) / E18), rel=1e-9, abs=1e-17)
+
+
+@given(st.integers(10**14, 10**24), st.integers(10**16, 4 * E18))
+def test_a_power_is_never_below(x: int, y: int) -> None:
+    found = fixed.power_up(x, y)
+    assert found >= 0.999999999999 * (x / E18) ** (y / E18) * E18
+    assert found == pytest.approx((x / E18) ** (y / E18) * E18, rel=1e-9, abs=3)
+
+
+def test_powers_out_of_range() -> None:
+    assert fixed.power(0, E18) == 0
+    assert fixed.power(5, 0) == E18
+    for x, y in ((1 << 255, E18), (2 * E18, 1 << 255), (10**40, 20 * E18)):
+        with pytest.raises(ValueError, match="out of range"):
+            fixed.power(x, y)
+
+
+@given(st.lists(st.integers(10**4 * E18, 10**7 * E18), min_size=2, max_size=5), st.integers(1, 10**4 * E18))
+def test_a_stable_swap_never_lowers_the_invariant(balances: list[int], amount: int) -> None:
+    amp = 200_000
+    paid = stable.out_given_in(amp, balances, 0, 1, amount)
+    after = [balances[0] + amount, balances[1] - paid, *balances[2:]]
+    assert stable.invariant(amp, after) >= stable.invariant(amp, balances) - 2
+    assert stable.spot(amp, after, 0, 1) <= stable.spot(amp, balances, 0, 1) * (1 + 1e-12)
+
+
+def weighted() -> Player:
+    """80/20 WETH/USDC with 100 WETH and 50,000 USDC: a WETH is worth 2,000 USDC."""
+    it = Player(Deployment(chain="x", protocol="balancer_v2", address=VAULT, pools=(ID,)))
+    it.block(at(1))
+    it.read(
+        [
+            answer(POOL_TOKENS, VAULT, [WETH, USDC], [100 * E18, 50_000 * 10**6], 1, args=[ID]),
+            answer(SWAP_FEE, ADDRESS, 10**15),
+            answer(WEIGHTS, ADDRESS, [8 * 10**17, 2 * 10**17]),
+            refusal(AMP, ADDRESS),
+            answer(SCALING, ADDRESS, [E18, 10**30]),
+            *token_answers(WETH, "WETH", "Wrapped Ether", 18),
+            *token_answers(USDC, "USDC", "USD Coin", 6),
+        ]
+    )
+    assert it.wants() == []
+    return it
+
+
+def state_of(it: Player) -> BalancerState:
+    state = it.book.get(POOLS, ID)
+    assert state is not None
+    return state
+
+
+def pool_of(it: Player) -> Pool:
+    pool = it.instance.pool(it.book, ID)
+    assert pool is not None
+    return pool
+
+
+def swap(sell: str, buy: str, amount_in: int, amount_out: int) -> RawLog:
+    topics = [("bytes32", ID), ("address", sell), ("address", buy)]
+    return raw(SWAP.topic0, VAULT, topics, [("uint256", amount_in), ("uint256", amount_out)])
+
+
+def test_a_pool_as_it_stands() -> None:
+    pool = pool_of(weighted())
+    assert pool.price == pytest.approx(2000.0)
+    assert (pool.label, pool.fee_ppm, pool.reserves) == ("WETH/USDC 0.1%", 1000, (100 * E18, 50_000 * 10**6))
+    assert (pool.share, pool.unknown) == (0.0, "")
+    # Selling g of WETH: (1 + g/100)^(1 + 4) is 1/0.98 where there is no fee.
+    assert pool.depth[0] / E18 == pytest.approx(100 * (0.98**-0.2 - 1), rel=2e-3)
+
+
+def test_a_swap_that_comes_out() -> None:
+    it = weighted()
+    out = pools.amount_out(state_of(it), ID, 0, 1, E18)
+    (fact,) = it.block(at(2), swap(WETH, USDC, E18, out))
+    assert isinstance(fact, Swapped)
+    assert (fact.token0, fact.amount0, fact.amount1) == (WETH, E18, -out)
+    state = state_of(it)
+    assert state.balances == (101 * E18, 50_000 * 10**6 - out)
+    assert (state.shortcuts, state.mismatches, it.wants()) == (True, 0, [])
+    cost = pools.amount_in(state, ID, 1, 0, E18)
+    it.block(at(3), swap(USDC, WETH, cost, E18))
+    assert state_of(it).mismatches == 0
+
+
+def test_a_swap_that_does_not_is_counted_and_read_anew() -> None:
+    it = weighted()
+    it.block(at(2), swap(WETH, USDC, E18, 1_000 * 10**6))
+    assert (state_of(it).mismatches, state_of(it).stale) == (1, True)
+    (call,) = it.wants()
+    assert call == (VAULT, POOL_TOKENS.call(VAULT, ID).data)
+    it.read([answer(POOL_TOKENS, VAULT, [WETH, USDC], [101 * E18, 49_000 * 10**6], 1, args=[ID])])
+    assert (state_of(it).stale, state_of(it).checks, it.wants()) == (False, 1, [])
+
+
+def test_a_comparison_is_due_after_a_day() -> None:
+    it = weighted()
+    it.block(at(7_300))
+    assert len(it.wants()) == 1
+    it.read([answer(POOL_TOKENS, VAULT, [WETH, USDC], [100 * E18 + 1, 50_000 * 10**6], 1, args=[ID])])
+    assert (pool_of(it).checks, pool_of(it).mismatches, it.wants()) == (1, 1, [])
+
+
+def test_managed_balances_count() -> None:
+    it = weighted()
+    topics = [("bytes32", ID), ("address", WHO), ("address", WETH)]
+    it.block(at(2), raw(POOL_BALANCE_MANAGED.topic0, VAULT, topics, [("int256", -5), ("int256", 7)]))
+    assert state_of(it).balances[0] == 100 * E18 + 2
+
+
+def test_liquidity_less_its_fees() -> None:
+    it = weighted()
+    event = next(spec for spec in it.instance.events if spec.name == "PoolBalanceChanged")
+    topics = [("bytes32", ID), ("address", WHO)]
+    data = [("address[]", [WETH, USDC]), ("int256[]", [-10 * E18, -5_000 * 10**6]), ("uint256[]", [E18, 0])]
+    (fact,) = it.block(at(2), raw(event.topic0, VAULT, topics, data))
+    assert isinstance(fact, LiquidityMoved)
+    assert fact.share == pytest.approx(-0.1)
+    assert state_of(it).balances == (89 * E18, 45_000 * 10**6)
+
+
+def test_an_older_pool_is_scaled_by_decimals() -> None:
+    it = Player(Deployment(chain="x", protocol="balancer_v2", address=VAULT, pools=(ID,)))
+    it.block(at(1))
+    it.read([answer(POOL_TOKENS, VAULT, [WETH, USDC], [100 * E18, 50_000 * 10**6], 1, args=[ID])])
+    it.read([*token_answers(WETH, "WETH", "Wrapped Ether", 18), *token_answers(USDC, "USDC", "USD Coin", 6)])
+    it.read([refusal(SCALING, ADDRESS)])
+    assert state_of(it).scaling == (E18, 10**30)
+
+
+@pytest.mark.parametrize("given_pools", [(), (ADDRESS,)])
+def test_what_it_is_given_is_checked(given_pools: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="balancer_v2: expected"):
+        Player(Deployment(chain="x", protocol="balancer_v2", address=VAULT, pools=given_pools))
