@@ -30,6 +30,9 @@ NAP_S = 0.05
 """How long a paced replay sleeps at most before it looks again."""
 INBOX_S = 1.0
 PICTURE_S = 30.0
+KEEP_S = 10.0
+"""Seconds between two writes of the state: what a kill costs at most is done again after the restart."""
+FLUSH_S = 2.0
 
 
 class EngineLike(Protocol):
@@ -60,12 +63,26 @@ class EngineLike(Protocol):
         """Add to what is to be told."""
 
 
+class KeeperLike(Protocol):
+    """What keeps the engine's state over a restart."""
+
+    def open(self) -> None:
+        """Take up what is on disk."""
+
+    def save(self) -> None:
+        """Write what changed."""
+
+    def close(self) -> None:
+        """Let go of the disk."""
+
+
 class Parts(msgspec.Struct, frozen=True):
     """The engine's door, as a session calls it."""
 
     engine: Callable[..., EngineLike]
     run_live: Callable[..., Awaitable[None]]
     replay: Callable[..., Iterable[tuple[Frame, list[Alert]]]]
+    keeper: Callable[..., KeeperLike] | None = None
 
 
 class Listener(Protocol):
@@ -141,9 +158,9 @@ class _StoppedError(Exception):
 
 def load_parts() -> Parts:
     """The engine itself; imported here because it takes seconds to load."""
-    from defiwatch.engine import Engine, replay, run_live
+    from defiwatch.engine import Engine, Keeper, replay, run_live
 
-    return Parts(engine=Engine, run_live=run_live, replay=replay)
+    return Parts(engine=Engine, run_live=run_live, replay=replay, keeper=Keeper)
 
 
 def replayed(parts: Parts, config: Config, files: Sequence[Path]) -> Iterator[tuple[Frame, list[Alert]]]:
@@ -187,6 +204,8 @@ class Session:
         self._picture_at = time.monotonic() + PICTURE_S
         self._inbox_broken = False
         self._measured = (0, 0.0)
+        self._keeper: KeeperLike | None = None
+        self._keep_at = time.monotonic() + KEEP_S
         self.engine = self._parts.engine(config, mode=mode, on_alert=self._on_alert, on_frame=self._on_frame)
 
     def send(self, frame: InputFrame) -> None:
@@ -202,12 +221,16 @@ class Session:
 
         SourceError if nothing could ever be reached.
         """
+        self._open_ledger()
         self._outlets.frame(self.engine.header())
         for frame in self._outlets.standing():
             self.engine.feed(frame)
         try:
             asyncio.run(self._live(lookback, duration, once))
         finally:
+            self._keep()
+            if self._keeper is not None:
+                self._keeper.close()
             self._notices()
         self._end()
 
@@ -230,6 +253,28 @@ class Session:
         finally:
             self._notices()
         self._end()
+
+    def _open_ledger(self) -> None:
+        """Go on from what an earlier run kept in the data directory."""
+        if self._picture is None or self._parts.keeper is None:
+            return
+        try:
+            self._keeper = self._parts.keeper(self.engine, self._picture)
+            self._keeper.open()
+        except StoreError as error:
+            self._keeper = None
+            self.tell(f"the state of this run is not kept: {error}")
+
+    def _keep(self) -> None:
+        """Write the state, after every alert that it has told is on disk."""
+        if self._keeper is None:
+            return
+        try:
+            if self._outlets.flush(FLUSH_S):
+                self._keeper.save()
+        except StoreError as error:
+            self._keeper = None
+            self.tell(f"the state of this run is no longer kept: {error}")
 
     async def _live(self, lookback: int, duration: float | None, once: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -278,6 +323,9 @@ class Session:
             snapshot = self.engine.snapshot()
             self.snapshot_cost = time.monotonic() - started
             self._listener.on_snapshot(snapshot)
+        if inbox and wall >= self._keep_at:
+            self._keep()
+            self._keep_at = time.monotonic() + KEEP_S
         if self._picture is not None and inbox and wall >= self._picture_at:
             self._picture_at = wall + PICTURE_S
             self._keep_picture(self._picture)

@@ -96,23 +96,30 @@ class AlertBook:
             return self._quiet(assessment, slot, stamp)
         standing = slot.standing
         if standing is None:
-            return self._raise(assessment, slot, severity, stamp) if self._free(slot, assessment, severity, now) else ()
+            return self._raise(assessment, slot, severity, stamp) if self._free(slot, severity, now, once=assessment.once) else ()
         if standing.once:
             return ()
         anew = standing.calm and stamp.block > standing.hot_block and assessment.aspect not in standing.hot
         if assessment.incident and severity == "critical" and anew:
             ended = Slot(None, self._ended(slot, standing, now))
-            if self._free(ended, assessment, severity, now):
+            if self._free(ended, severity, now):
                 over = () if standing.silent else (retold(standing.alert, "cleared", now, "over"),)
                 self._write(assessment.key, ended, over)
                 return over + self._raise(assessment, ended, severity, stamp)
         return self._hot(assessment, slot, standing, severity, stamp)
 
-    def _free(self, slot: Slot, assessment: Assessment, severity: Severity, now: float) -> bool:
+    def would_raise(self, key: str, severity: Severity, now: float) -> bool:
+        """Whether a judgement of this severity would raise an alert: nothing stands under the key or holds it back."""
+        slot = self._slots.get(key, _EMPTY)
+        if slot.standing is not None or rank(severity) < rank(self.settings.min_severity):
+            return False
+        return self._free(slot, severity, now)
+
+    def _free(self, slot: Slot, severity: Severity, now: float, *, once: bool = False) -> bool:
         """Whether nothing holds back an alert under a key where none stands."""
         past = slot.past
         if (
-            assessment.once
+            once
             or past is None
             or now - past.cleared >= self._cool_down
             or rank(severity) > rank(past.severity)

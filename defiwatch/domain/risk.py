@@ -220,3 +220,11 @@ class Feed(msgspec.Struct, frozen=True, omit_defaults=True):
     round_id: int = 0
     block: int = 0
     unknown: str = ""
+    answered_in_round: int = 0
+    """The round in which the answer was found; 0 where not read. Less than `round_id`: it was carried over."""
+    started_at: int = 0
+    min_answer: int = 0
+    """The least and the greatest answer that it can give; 0 where not read."""
+    max_answer: int = 0
+    sequencer: bool = False
+    """Whether it tells no price but whether its chain's sequencer is up (0) or down (1)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from defiwatch.engine.core import Engine
+from defiwatch.engine.keeping import Keeper
 from defiwatch.engine.live import run_live
 from defiwatch.engine.playback import replay
 
-__all__ = ["Engine", "replay", "run_live"]
+__all__ = ["Engine", "Keeper", "replay", "run_live"]

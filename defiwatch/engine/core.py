@@ -24,9 +24,10 @@ from defiwatch.domain.frames import (
     VerifiedFrame,
 )
 from defiwatch.domain.ids import MARKET
+from defiwatch.domain.keccak import keccak
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.view import Snapshot, SourceRow
-from defiwatch.engine.judge import Judge
+from defiwatch.engine.judge import Judge, alert_budget
 from defiwatch.engine.line import Line, LineSettings
 from defiwatch.engine.picture import picture
 from defiwatch.errors import ConfigError, DecodeError, RecordingError
@@ -55,6 +56,7 @@ class Engine:
         self.sequence = 0
         self.progress: float | None = None
         self.lines: dict[int, Line] = {}
+        self.budget = alert_budget(config)
         self.sources: dict[str, SourceRow] = {}
         self.counted: dict[str, int] = {}
         self.events_per_s = 0.0
@@ -104,7 +106,13 @@ class Engine:
             ),
             deployments=tuple(msgspec.Raw(_plain(d)) for d in self.config.deployments),
             config_hash=digest(self.config),
+            start=self._start(),
         )
+
+    def _start(self) -> str:
+        """What the frames from here on build on: nothing, or the state with this digest."""
+        books = [line.intake.book for _, line in sorted(self.lines.items()) if line.intake.book.head is not None]
+        return "cold" if not books else "0x" + keccak("".join(book.digest() for book in books).encode()).hex()
 
     def notices(self) -> list[str]:
         """What is to be told and is no alert, each once; handing it out empties it."""
@@ -192,7 +200,14 @@ class Engine:
 
     def _judge(self, settings: LineSettings) -> Judge:
         depth = max(settings.journal, settings.confirmations + 1)
-        return Judge(settings.chain_id, settings.name, self.config, depth=depth, confirmations=settings.confirmations)
+        return Judge(
+            settings.chain_id,
+            settings.name,
+            self.config,
+            depth=depth,
+            confirmations=settings.confirmations,
+            budget=self.budget,
+        )
 
     def _chain_line(self, chain_id: int) -> Line:
         line = self.lines.get(chain_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from defiwatch.alerts import AlertBook
 from defiwatch.config import Config, duration
 from defiwatch.domain.events import BlockRef, Fact, Liquidated, Swapped
@@ -15,9 +17,9 @@ from defiwatch.domain.units import to_float
 from defiwatch.engine.intake import Applied, Intake
 from defiwatch.engine.watch import Watch
 from defiwatch.features import Features
-from defiwatch.models import Models
+from defiwatch.models import AlertBudget, Models
 from defiwatch.protocols.spec import Book
-from defiwatch.scoring import PositionJudge, Quoted, assess, assess_deviation, position_gone, source_silent
+from defiwatch.scoring import PER_DECADE, PositionJudge, Quoted, assess, assess_deviation, position_gone, source_silent
 from defiwatch.state.hours import traded
 from defiwatch.state.prices import Deviation, PriceBook
 
@@ -25,15 +27,31 @@ PositionKey = tuple[str, str, str]
 PoolKey = tuple[str, str]
 
 
+def alert_budget(config: Config) -> AlertBudget:
+    """The budget that the configuration asks for; its threshold starts where `anomaly_score` is."""
+    return AlertBudget(config.alerts.budget, config.alerts.anomaly_score / PER_DECADE)
+
+
 class Judge:
     """What one line thinks of what it sees. Everything here follows from frames and configuration alone."""
 
-    def __init__(self, chain_id: int, name: str, config: Config, *, depth: int, confirmations: int) -> None:
+    def __init__(
+        self,
+        chain_id: int,
+        name: str,
+        config: Config,
+        *,
+        depth: int,
+        confirmations: int,
+        budget: AlertBudget | None = None,
+    ) -> None:
         self.chain_id = chain_id
         self.name = name
         self.settings = config.alerts
         self.features = Features(duration(config.alerts.drain_window))
         self.models = Models(config.models)
+        self.budget = budget or alert_budget(config)
+        """What the user wants to see of learned alerts; one for all lines."""
         self.alerts = AlertBook(config.alerts, depth=depth)
         self.positions = PositionJudge(config.alerts)
         self.prices = PriceBook(chain_id)
@@ -145,8 +163,22 @@ class Judge:
                     same_block = last is not None and last.evidence.block == at.number
                     if last is None or not same_block or assessment.score > last.score:
                         self.pools[key] = assessment
-                alerts += self._update(assessment, at, now, trust)
+                alerts += self._update(self._budgeted(assessment, now), at, now, trust)
         return alerts
+
+    def _budgeted(self, assessment: Assessment, now: float) -> Assessment:
+        """A learned judgement as the budget lets it through; what is critical, or stands already, is not its business.
+
+        What the budget has room for is told as info below the user's score; what it has none for is not told.
+        """
+        severity = assessment.severity
+        if not assessment.budgeted or severity == "critical":
+            return assessment
+        if not self.alerts.would_raise(assessment.key, severity or "info", now):
+            return assessment
+        if self.budget.admits(assessment.kind, assessment.rarity, now):
+            return assessment if severity else msgspec.structs.replace(assessment, severity="info")
+        return assessment if severity is None else msgspec.structs.replace(assessment, severity=None)
 
     def _happened(self, intake: Intake, at: BlockRef, fact: Fact, now: float, trust: Trust) -> list[Alert]:
         if not isinstance(fact, Liquidated):

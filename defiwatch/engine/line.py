@@ -90,6 +90,18 @@ class Line:
         """The blocks that can still be undone, oldest first."""
         return self.intake.book.blocks
 
+    # What outlives a restart.
+
+    @property
+    def owed(self) -> Sequence[tuple[BlockRef, tuple[Observation, ...]]]:
+        """What the models are to learn once its block is confirmed, oldest first."""
+        return tuple(self._unlearnt)
+
+    def resume(self, clock: float, owed: Sequence[tuple[BlockRef, tuple[Observation, ...]]]) -> None:
+        """Go on from a kept state; the book, the alerts and the models were taken up already."""
+        self.clock.advance(clock)
+        self._unlearnt.extend(owed)
+
     # What the engine feeds.
 
     def step(self, frame: Frame) -> list[Alert]:

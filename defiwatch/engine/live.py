@@ -51,7 +51,7 @@ async def run_live(
     }
     beside = [asyncio.create_task(_tick(emit)), asyncio.create_task(stop.wait())]
     if engine.config.quotes.enabled():
-        beside.append(asyncio.create_task(collect_quotes(engine.config.quotes, emit), name="quotes"))
+        beside.append(asyncio.create_task(_quotes(engine, emit), name="quotes"))
     deadline = None if duration is None else asyncio.get_running_loop().time() + duration
     faults: list[SourceError] = []
     try:
@@ -100,6 +100,16 @@ async def _chain(
 
     collector = ChainCollector(chain, line, emit, lookback=lookback, on_progress=progress, until_head=once)
     await collector.run()
+
+
+async def _quotes(engine: Engine, emit: Callable[[Frame], Awaitable[None]]) -> None:
+    """The price venues. They are beside the chains: without them the run goes on."""
+    try:
+        await collect_quotes(engine.config.quotes, emit)
+    except* SourceError as group:
+        for error in group.exceptions:
+            engine.notice(f"quotes: {error}")
+    await asyncio.Event().wait()
 
 
 async def _tick(emit: Callable[[Frame], Awaitable[None]]) -> None:

@@ -241,3 +241,5 @@ def _prices(line: Line) -> Iterable[PriceRow]:
 def _models(line: Line) -> Iterable[ModelRow]:
     if line.settings.chain_id != MARKET:
         yield from line.judge.models.report()
+    else:
+        yield from line.judge.budget.report()

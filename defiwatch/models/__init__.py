@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from defiwatch.models.budget import AlertBudget
 from defiwatch.models.stage import Models
 
-__all__ = ["Models"]
+__all__ = ["AlertBudget", "Models"]

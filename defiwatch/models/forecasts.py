@@ -72,6 +72,7 @@ class SteppedForecaster(base.Base):
         self._last = 0.0
         self._error = 0.0
         self._widths = list(_Z)
+        self._expected = 0.0
 
     @property
     def ready(self) -> bool:
@@ -89,13 +90,11 @@ class SteppedForecaster(base.Base):
         self._variance += rate * (deviation * deviation - self._variance)
         if self.n > 0:
             self._covariance += rate * (deviation * before - self._covariance)
-            change = abs(y - self._middle_before)
+            change = abs(y - self._expected)
             self._error += max(self.memory, 1.0 / self.n) * (change - self._error)
         self._last = y
         self.n += 1
-        self._middle_before = self.middle
-
-    _middle_before: float = 0.0
+        self._expected = self.middle
 
     @property
     def middle(self) -> float:
@@ -141,7 +140,7 @@ class SteppedForecaster(base.Base):
         self.n, self.told, self.hits = kept.n, kept.told, list(kept.hits)
         self._mean, self._variance, self._covariance = kept.mean, kept.variance, kept.covariance
         self._last, self._error, self._widths = kept.last, kept.error, list(kept.widths)
-        self._middle_before = self.middle
+        self._expected = self.middle
 
     @classmethod
     def _unit_test_params(cls) -> Any:

@@ -32,7 +32,7 @@ _LOGIT = 12.0
 
 
 class CorrectedProbability(base.Classifier):
-    """Logistic regression around a given probability: logit P = bias + a·logit(formula) + Σ w·x, starting at the formula.
+    """Logistic regression around a given probability: logit P = b + a·logit(formula) + Σ w·x, from P = formula on.
 
     Weighted AdaGrad steps, pulled back to the formula by `pull`.
 
@@ -60,7 +60,7 @@ class CorrectedProbability(base.Classifier):
     def _margin(self, terms: Iterable[tuple[Any, float]]) -> float:
         return math.fsum(self.weights.get(name, 1.0 if name == "formula" else 0.0) * value for name, value in terms)
 
-    def predict_proba_one(self, x: dict[Any, float]) -> dict[Any, float]:
+    def predict_proba_one(self, x: dict[Any, float], **kwargs: Any) -> dict[Any, float]:  # noqa: ARG002 - river's own
         """{True: P, False: 1 - P}; the formula's own number while nothing was learnt."""
         p = 1.0 / (1.0 + math.exp(-min(_LOGIT, max(-_LOGIT, self._margin(self._terms(x))))))
         return {True: p, False: 1.0 - p}
@@ -92,7 +92,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class FrozenLeg(msgspec.Struct, frozen=True, array_like=True):
-    """One asset of a frozen position: collateral weighted by its threshold, and debt, by the mark they were taken at."""
+    """One asset of a frozen position: collateral weighted by its threshold, and debt; `mark` is that of their time."""
 
     asset: str
     weighted: float

@@ -135,7 +135,9 @@ class UpperTail(stats.base.Univariate):
 
     def kept(self) -> KeptTail:
         """Everything that was learnt."""
-        return KeptTail(self.median, self.foot, self.excess, self.floor, self.n, self._age, self._mid, self._foot, self._excess)
+        return KeptTail(
+            self.median, self.foot, self.excess, self.floor, self.n, self._age, self._mid, self._foot, self._excess
+        )
 
     @classmethod
     def restored(cls, kept: KeptTail) -> UpperTail:

@@ -31,9 +31,15 @@ RECHECK_S = 600
 
 PHASE_OFFSET = 64
 
+BOUNDS_AFTER_S = 3_600
+"""Seconds of block time after an aggregator was met until its bounds are read: not while a start waits for reads."""
+
 AGGREGATOR = function("aggregator()", "address")
 DESCRIPTION = function("description()", "string")
 LATEST_ROUND_DATA = function("latestRoundData()", "uint80,int256,uint256,uint256,uint80")
+
+MIN_ANSWER = function("minAnswer()", "int192")
+MAX_ANSWER = function("maxAnswer()", "int192")
 
 
 class AnswerUpdated(Event, frozen=True):
@@ -110,6 +116,13 @@ class FeedState(msgspec.Struct, frozen=True):
     block: int = 0
     read_at: int = 0
     checked_at: int = 0
+    answered_in_round: int = 0
+    started_at: int = 0
+    met_at: int = 0
+    """The block time at which it pointed to its aggregator first."""
+    min_answer: int | None = None
+    """The aggregator's bounds; None: not read yet, 0: it has none."""
+    max_answer: int | None = None
 
     @property
     def phase(self) -> int:
@@ -167,11 +180,16 @@ class Chainlink(Instance):
                 calls.append(DESCRIPTION.call(proxy))
             if state.read_at == 0 or at.time - state.read_at >= RECHECK_S:
                 calls.append(LATEST_ROUND_DATA.call(proxy))
+            if state.aggregator and state.met_at and at.time - state.met_at >= BOUNDS_AFTER_S:
+                calls += [MIN_ANSWER.call(state.aggregator)] if state.min_answer is None else []
+                calls += [MAX_ANSWER.call(state.aggregator)] if state.max_answer is None else []
         return reads.open_calls(book, at, calls)
 
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
-        """Take one answer of a proxy."""
+        """Take one answer of a proxy, or of the aggregator behind it."""
         proxy, question = call.to.lower(), call.data.lower()
+        if question in _BOUNDS:
+            return self._bound(book, at, call, proxy, question)
         if proxy not in self._feed_set or question not in _QUESTIONS:
             return False
         state = book.get(FEEDS, proxy) or FeedState()
@@ -193,12 +211,30 @@ class Chainlink(Instance):
             self._latest(book, proxy, state, result, at)
         return True
 
+    def _bound(self, book: Book, at: BlockRef, call: CallResult, aggregator: Address, question: str) -> bool:
+        """The least or greatest answer of an aggregator; one that refuses to say has none."""
+        value = 0
+        if reads.empty(call):
+            reads.refuse(book, at, call)
+        else:
+            (value,) = decode(MIN_ANSWER.outputs, call.result or "")
+        mine = [proxy for proxy in book.get(PROXIES, aggregator) or () if proxy in self._feed_set]
+        for proxy in mine:
+            state = book.get(FEEDS, proxy) or FeedState()
+            if question == MIN_ANSWER.selector:
+                book.put(FEEDS, proxy, msgspec.structs.replace(state, min_answer=value))
+            else:
+                book.put(FEEDS, proxy, msgspec.structs.replace(state, max_answer=value))
+        return bool(mine)
+
     def _point(self, book: Book, proxy: Address, state: FeedState, aggregator: Address, at: BlockRef) -> None:
         """Note which aggregator a proxy answers from; a new one brings another phase, so the round is read again."""
         if aggregator == ZERO_ADDRESS:
             aggregator = ""
         before = state.aggregator
         changed = msgspec.structs.replace(state, aggregator=aggregator, checked_at=at.time)
+        if before != aggregator:
+            changed = msgspec.structs.replace(changed, met_at=at.time, min_answer=None, max_answer=None)
         if before is not None and before != aggregator:
             changed = msgspec.structs.replace(changed, read_at=0)
             book.notice(f"chainlink: the feed {short(proxy)} answers from another aggregator, {short(aggregator)}")
@@ -216,10 +252,10 @@ class Chainlink(Instance):
 
     def _latest(self, book: Book, proxy: Address, state: FeedState, result: str, at: BlockRef) -> None:
         """Take the proxy's own latest round: it heals whatever an event did not tell."""
-        round_id, answer, _, updated_at, _ = decode(LATEST_ROUND_DATA.outputs, result)
+        round_id, answer, started_at, updated_at, answered = decode(LATEST_ROUND_DATA.outputs, result)
         if at.number < state.block:
             return
-        fresh = msgspec.structs.replace(state, read_at=at.time)
+        fresh = msgspec.structs.replace(state, read_at=at.time, started_at=started_at, answered_in_round=answered)
         told = (state.round_id, state.answer, state.updated_at)
         if told != (round_id, answer, updated_at):
             if state.round_id >> PHASE_OFFSET == round_id >> PHASE_OFFSET and state.read_at:
@@ -264,7 +300,13 @@ class Chainlink(Instance):
         if round_id < state.round_id:
             return None
         changed = msgspec.structs.replace(
-            state, answer=answer, round_id=round_id, updated_at=updated_at, block=at.number
+            state,
+            answer=answer,
+            round_id=round_id,
+            updated_at=updated_at,
+            block=at.number,
+            answered_in_round=round_id,
+            started_at=state.started_at if answer == state.answer else updated_at,
         )
         book.put(FEEDS, proxy, changed)
         feed = self._feed(book, proxy)
@@ -291,15 +333,16 @@ class Chainlink(Instance):
         if not base:
             label = self.deployment.label if len(self._feeds) == 1 else ""
             base, quote = pair_of(label)
+        sequencer = "sequencer" in (state.description or self.deployment.label).lower()
         reasons = [
             reason
             for reason, holds in (
                 ("aggregator not read", not state.aggregator),
                 ("decimals not read", state.decimals < 0),
                 ("no round read", state.round_id == 0),
-                ("the description names no pair", state.description is not None and not base),
+                ("the description names no pair", state.description is not None and not base and not sequencer),
                 ("description not read", state.description is None and not base),
-                ("the answer is not positive", state.round_id != 0 and state.answer <= 0),
+                ("the answer is not positive", state.round_id != 0 and state.answer <= 0 and not sequencer),
             )
             if holds
         ]
@@ -315,10 +358,16 @@ class Chainlink(Instance):
             round_id=state.round_id,
             block=state.block,
             unknown="; ".join(reasons),
+            answered_in_round=state.answered_in_round,
+            started_at=state.started_at,
+            min_answer=state.min_answer or 0,
+            max_answer=state.max_answer or 0,
+            sequencer=sequencer,
         )
 
 
 _QUESTIONS = frozenset({AGGREGATOR.selector, DECIMALS.selector, DESCRIPTION.selector, LATEST_ROUND_DATA.selector})
+_BOUNDS = frozenset({MIN_ANSWER.selector, MAX_ANSWER.selector})
 
 CHAINLINK = ProtocolSpec(
     name="chainlink",

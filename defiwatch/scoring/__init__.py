@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from defiwatch.scoring.pools import assess, assess_drain, assess_pool
+from defiwatch.scoring.pools import PER_DECADE, assess, assess_drain, assess_pool
 from defiwatch.scoring.positions import (
     PositionJudge,
     PositionTrack,
@@ -16,6 +16,7 @@ from defiwatch.scoring.prices import Quoted, assess_deviation
 from defiwatch.scoring.sources import source_silent
 
 __all__ = [
+    "PER_DECADE",
     "PositionJudge",
     "PositionTrack",
     "Quoted",

@@ -22,6 +22,7 @@ CRITICAL_SCORE = 90.0
 EPISODE_TAIL = 0.05
 """From which tail probability on a reason says how rare an episode like this is."""
 
+
 def assess(obs: Observation, surprise: Surprise, settings: Alerts) -> tuple[Assessment, ...]:
     """The judgements that one observation leads to, by its kind; none for a kind that is not judged."""
     if obs.kind in GROUPS:

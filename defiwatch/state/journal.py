@@ -21,7 +21,8 @@ from defiwatch.protocols.spec import Table
 K = TypeVar("K")
 V = TypeVar("V")
 
-_ABSENT: Any = object()
+ABSENT: Any = object()
+"""In a write: the key was not there before."""
 
 
 class JournalTooShortError(DefiwatchError):
@@ -31,11 +32,13 @@ class JournalTooShortError(DefiwatchError):
 class Entry:
     """One block's writes: (table, key, the value before)."""
 
-    __slots__ = ("at", "writes")
+    __slots__ = ("at", "saved", "writes")
 
     def __init__(self, at: BlockRef) -> None:
         self.at = at
         self.writes: list[tuple[str, Any, Any]] = []
+        self.saved = -1
+        """How many of the writes are on disk; -1: the block is not."""
 
 
 class JournaledBook:
@@ -49,6 +52,7 @@ class JournaledBook:
         self._writes: list[tuple[str, Any, Any]] | None = None
         self._notices: dict[str, int] = {}
         self._fresh: list[str] = []
+        self._dirty: dict[tuple[str, Any], None] | None = None
 
     @property
     def chain_id(self) -> ChainId:
@@ -77,7 +81,9 @@ class JournaledBook:
         if rows is None:
             rows = self._tables[name] = {}
         if self._writes is not None:
-            self._writes.append((name, key, rows.get(key, _ABSENT)))
+            self._writes.append((name, key, rows.get(key, ABSENT)))
+        if self._dirty is not None:
+            self._dirty[name, key] = None
         rows[key] = value
 
     def drop(self, table: Table[K, V], key: K) -> None:
@@ -87,6 +93,8 @@ class JournaledBook:
             return
         if self._writes is not None:
             self._writes.append((table.name, key, rows[key]))
+        if self._dirty is not None:
+            self._dirty[table.name, key] = None
         del rows[key]
 
     def items(self, table: Table[K, V]) -> ItemsView[K, V]:
@@ -128,18 +136,45 @@ class JournaledBook:
             raise JournalTooShortError(f"chain {self._chain_id}: the journal keeps {self._depth} blocks")
         entry = self._journal.pop()
         for name, key, before in reversed(entry.writes):
-            rows = self._tables[name]
-            if before is _ABSENT:
+            rows = self._tables.setdefault(name, {})
+            if self._dirty is not None:
+                self._dirty[name, key] = None
+            if before is ABSENT:
                 rows.pop(key, None)
             else:
                 rows[key] = before
         self._writes = self._journal[-1].writes if self._journal else None
         return entry.at
 
+    def track(self) -> None:
+        """From now on remember which rows change, so that they can be kept on disk; what stands already counts too."""
+        if self._dirty is None:
+            self._dirty = {(name, key): None for name, rows in self._tables.items() for key in rows}
+
+    def take_dirty(self) -> list[tuple[str, Any]]:
+        """(table, key) of every row that changed since the last call."""
+        dirty, self._dirty = self._dirty or {}, {}
+        return list(dirty)
+
+    def take_unsaved(self) -> list[Entry]:
+        """The journal's blocks that changed since the last call; they count as kept then."""
+        entries = [entry for entry in self._journal if entry.saved != len(entry.writes)]
+        for entry in entries:
+            entry.saved = len(entry.writes)
+        return entries
+
+    def refill(self, tables: dict[str, dict[Any, Any]], journal: list[Entry]) -> None:
+        """Take up a state that was kept; the book must be empty."""
+        self._tables = tables
+        self._journal = deque(journal)
+        for entry in journal:
+            entry.saved = len(entry.writes)
+        self._writes = journal[-1].writes if journal else None
+
     def digest(self) -> str:
         """A hash of the whole state, the same however it was reached; keys are sorted, empty tables do not count."""
         rows = {
-            name: sorted((repr(key), msgspec.to_builtins(value, builtin_types=(int,))) for key, value in table.items())
+            name: sorted((repr(key), repr(_plain(msgspec.to_builtins(value)))) for key, value in table.items())
             for name, table in sorted(self._tables.items())
             if table
         }
@@ -148,3 +183,14 @@ class JournaledBook:
     def tables(self) -> dict[str, dict[Any, Any]]:
         """Every table by name: for checkpoints and tests. Do not write to it."""
         return self._tables
+
+
+def _plain(value: Any) -> Any:
+    """`value` with whole floats as int: 12 and 12.0 are one number, whichever of them a field was given."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

@@ -56,14 +56,17 @@ class Kraken(PollingVenue):
             raise _fault(told.error)
         if answer.date is None:
             raise AnswerError(f"{self.venue}: an answer without a Date header, so of no time")
-        return [self._quote(pair, told.result, answer.date) for pair in ask.pairs]
+        found = [self._quote(pair, told.result, answer.date) for pair in ask.pairs]
+        if not any(found):
+            raise AnswerError(f"{self.venue}: {', '.join(ask.pairs)}: not in the answer")
+        return [frame for frame in found if frame is not None]
 
-    def _quote(self, pair: str, result: dict[str, _Ticker], date: float) -> QuoteFrame:
+    def _quote(self, pair: str, result: dict[str, _Ticker], date: float) -> QuoteFrame | None:
         base, quote = _own(pair)
         names = (base + quote, f"X{base}Z{quote}", f"X{base}X{quote}", f"{base}Z{quote}")
         ticker = next((result[name] for name in names if name in result), None)
         if ticker is None or not ticker.a or not ticker.b:
-            raise AnswerError(f"{self.venue}: {pair}: not in the answer")
+            return None
         half = half_spread(ticker.b[0], ticker.a[0])
         if half is None:
             raise AnswerError(f"{self.venue}: {pair}: no market: bid {ticker.b[0][:20]!r}, ask {ticker.a[0][:20]!r}")

@@ -6,13 +6,17 @@ key: `key = "${PYTH_API_KEY}"` in `[quotes.pyth]`, sent as a bearer token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 from urllib.parse import quote, urlencode
 
+import httpx
 import msgspec
 
 from defiwatch.collectors.quotes.base import Answer, Ask, PollingVenue, UnknownPairError, checked, moment_of, split
+from defiwatch.collectors.seam import Emit
+from defiwatch.config import Venue
 from defiwatch.domain.frames import QuoteFrame
 from defiwatch.errors import AnswerError
 
@@ -54,18 +58,23 @@ class Pyth(PollingVenue):
     venue: ClassVar[str] = "pyth"
     default_url: ClassVar[str] = "https://hermes.pyth.network"
 
-    @property
-    def ids(self) -> dict[str, str]:
-        """pair → feed id, of those looked up so far."""
-        found: dict[str, str] = self.__dict__.setdefault("_ids", {})
-        return found
+    def __init__(
+        self,
+        settings: Venue,
+        emit: Emit,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(settings, emit, transport=transport, wall=wall)
+        self._ids: dict[str, str] = {}
 
     def ask(self, pairs: Sequence[str]) -> Ask:
         """The latest price of a pair; its feed's id where that is not known yet."""
         (pair,) = pairs
-        if pair not in self.ids:
+        if pair not in self._ids:
             return Ask(_SEARCH + urlencode({"query": split(pair)[0].lower(), "asset_type": "crypto"}), (pair,))
-        return Ask(f"/v2/updates/price/latest?ids[]={quote(self.ids[pair])}&parsed=true", (pair,))
+        return Ask(f"/v2/updates/price/latest?ids[]={quote(self._ids[pair])}&parsed=true", (pair,))
 
     def read(self, ask: Ask, answer: Answer) -> Sequence[QuoteFrame]:
         """The quote in an answer, or () where it told the feed's id."""
@@ -76,7 +85,7 @@ class Pyth(PollingVenue):
             latest = _latest(answer.body)
         except msgspec.MsgspecError as error:
             raise AnswerError(f"{self.venue}: {pair}: {error}") from error
-        wanted = self.ids[pair].removeprefix("0x")
+        wanted = self._ids[pair].removeprefix("0x")
         price = next((one.price for one in latest.parsed if one.id.removeprefix("0x") == wanted), None)
         if price is None or not -30 <= price.expo <= 30:
             raise AnswerError(f"{self.venue}: {pair}: not in the answer")
@@ -92,7 +101,7 @@ class Pyth(PollingVenue):
         symbol = "Crypto." + "/".join(split(pair))
         for feed in feeds:
             if feed.attributes.symbol.upper() == symbol.upper():
-                self.ids[pair] = feed.id
+                self._ids[pair] = feed.id
                 return ()
         raise UnknownPairError(f"{self.venue}: no feed is called {symbol}")
 

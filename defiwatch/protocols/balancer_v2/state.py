@@ -105,10 +105,13 @@ def spot(state: BalancerState, pool: Hash, i: int, j: int) -> float:
     if i not in places or j not in places or min(balances, default=0) <= 0:
         return 0.0
     a, b = places.index(i), places.index(j)
-    if state.weights:
-        scaled = weighted.spot(balances[a], state.weights[i], balances[b], state.weights[j])
-    else:
-        scaled = stable.spot(state.amp, balances, a, b)
+    try:
+        if state.weights:
+            scaled = weighted.spot(balances[a], state.weights[i], balances[b], state.weights[j])
+        else:
+            scaled = stable.spot(state.amp, balances, a, b)
+    except (ValueError, ZeroDivisionError):  # balances so far apart that the contract's own iteration does not end
+        return 0.0
     return scaled * state.scaling[i] / state.scaling[j]
 
 
@@ -148,7 +151,7 @@ def move_cost(state: BalancerState, pool: Hash, i: int, j: int, fall: float = 0.
         while high - low > max(high >> 30, 1):
             middle = (low + high) // 2
             low, high = (low, middle) if far(middle) else (middle, high)
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         return 0
     return high
 

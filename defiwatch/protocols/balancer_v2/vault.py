@@ -373,7 +373,7 @@ def _agrees(state: BalancerState, pool: Hash, i: int, j: int, event: BalancerSwa
         if pools.amount_out(state, pool, i, j, event.amount_in) == event.amount_out:
             return True
         return pools.amount_in(state, pool, i, j, event.amount_out) == event.amount_in
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         return False
 
 

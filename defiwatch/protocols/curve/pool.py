@@ -148,7 +148,7 @@ class Curve(Instance):
         if ready(state) and not state.stale:
             try:
                 done = pools.quote(state, i, j, event.tokens_sold, at.time)
-            except ValueError:
+            except (ValueError, ZeroDivisionError):
                 sound = False
             else:
                 admin, sound = done.admin, done.dy == event.tokens_bought

@@ -95,7 +95,12 @@ def price(state: CurveState, i: int, j: int, time: int) -> float:
     if min(xp) == 0:
         return 0.0
     rules = rules_at(state, time)
-    of_first = [10**18, *prices(xp, rules, get_d(xp, rules))]
+    try:
+        of_first = [10**18, *prices(xp, rules, get_d(xp, rules))]
+    except (ValueError, ZeroDivisionError):  # balances so far apart that the contract's own iteration does not end
+        return 0.0
+    if of_first[j] == 0 or state.rates[j] == 0:
+        return 0.0
     return of_first[i] / of_first[j] * state.rates[i] / state.rates[j]
 
 
@@ -124,6 +129,6 @@ def move_cost(state: CurveState, i: int, j: int, time: int, fall: float = 0.02) 
         while high - low > max(high >> 30, 1):
             middle = (low + high) // 2
             low, high = (low, middle) if far(middle) else (middle, high)
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         return 0
     return high

@@ -1,4 +1,4 @@
-"""Exchanges: Solidly and forks, Balancer v3, GMX v1, DODO, 0x, CoW, Maker's peg module, Uniswap v3's position tokens."""
+"""Exchanges: Solidly and forks, Balancer v3, GMX v1, DODO, 0x, CoW, Maker's peg module, v3 position tokens."""
 
 from __future__ import annotations
 

@@ -210,7 +210,10 @@ def test_a_trade_after_calm_trades_is_an_incident_of_its_own() -> None:
     assert line.tell(90, "critical", incident=True, aspect="trade") == [("raised", "critical")]
     assert line.again(75, "warning", incident=True) == []
     assert line.tell(3, None, incident=True, aspect="trade") == []
-    assert line.again(90, "critical", incident=True, aspect="trade") == [("cleared", "critical"), ("raised", "critical")]
+    assert line.again(90, "critical", incident=True, aspect="trade") == [
+        ("cleared", "critical"),
+        ("raised", "critical"),
+    ]
 
 
 def test_a_small_incident_does_not_repeat_within_the_cool_down() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +33,8 @@ from defiwatch.protocols.curve.state import (
     INITIAL_A_TIME,
     OFFPEG,
     STORED_RATES,
+    move_cost,
+    price,
 )
 from tests.convert import answer, refusal, token_answers
 from tests.unit.protocols.play import Player, at, raw
@@ -138,6 +141,24 @@ def test_y_is_where_it_stands(xp: list[int]) -> None:
     for rules in (OLD, MIDDLE, NG):
         d = curve.get_d(xp, rules)
         assert abs(curve.get_y(0, 1, xp[0], xp, rules, d) - xp[1]) <= 2 + xp[1] // 10**12
+
+
+def test_a_pool_without_a_price_falls_nowhere() -> None:
+    state = CurveState(
+        coins=(DAI, USDC),
+        coins_done=True,
+        balances=(10**40, 1),
+        rates=(E18, 10**30),
+        ng=True,
+        a_precision=100,
+        amps=(20_000, 20_000, 0, 0),
+        fee=0,
+        admin_fee=0,
+    )
+    for balances in ((10**40, 1), (1, 1), (0, 5), (10**30, 10**3)):
+        odd = msgspec.structs.replace(state, balances=balances)
+        assert price(odd, 0, 1, 0) >= 0.0
+        assert move_cost(odd, 0, 1, 0) >= 0
 
 
 def test_the_dynamic_fee_rises_off_the_peg() -> None:
