@@ -206,6 +206,28 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often that, or an event, showed that it had been wrong; it was read anew each time."""
 
 
+class Vault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A vault that gives shares for an asset, as it was read last. Amounts in the asset's units, `shares` in the share's.
+
+    `share_price` is what one whole share is worth; `idle` what the vault holds itself and could pay out at once.
+    """
+
+    chain_id: ChainId
+    protocol: str
+    id: str
+    label: str
+    asset: Address
+    symbol: str
+    decimals: int
+    share_price: int
+    assets: int
+    shares: int
+    idle: int
+    block: int = 0
+    time: int = 0
+    unknown: str = ""
+
+
 class Feed(msgspec.Struct, frozen=True, omit_defaults=True):
     """An oracle feed as it stands: the last answer, in 10**-decimals of `quote`."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from defiwatch.alerts import AlertBook
 from defiwatch.config import Config, duration
-from defiwatch.domain.events import BlockRef, Fact, Liquidated, Swapped
+from defiwatch.domain.events import BadDebt, BlockRef, Fact, Liquidated, Swapped
 from defiwatch.domain.frames import InputFrame, QuoteFrame
 from defiwatch.domain.ids import MARKET
 from defiwatch.domain.learning import Observation
@@ -119,7 +119,9 @@ class Judge:
         feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
         pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
         self.prices.refresh(feeds, pools, now, positions)
-        for assessment in self.watch.on_block(intake.book, pools, now, at):
+        markets = [market for instance in intake.instances for market in instance.markets(intake.book, at)]
+        vaults = [vault for instance in intake.instances for vault in instance.vaults(intake.book)]
+        for assessment in self.watch.on_block(intake.book, pools, feeds, markets, vaults, now, at):
             alerts += self._update(assessment, at, now, trust)
         return alerts + self._deviations(now, at, trust)
 
@@ -181,6 +183,9 @@ class Judge:
         return assessment if severity is None else msgspec.structs.replace(assessment, severity=None)
 
     def _happened(self, intake: Intake, at: BlockRef, fact: Fact, now: float, trust: Trust) -> list[Alert]:
+        if isinstance(fact, BadDebt):
+            owed = [market for instance in intake.instances for market in instance.markets(intake.book, at)]
+            return self._update(self.watch.written_off(fact, owed, at), at, now, trust)
         if not isinstance(fact, Liquidated):
             return []
         before = self.standing.get((fact.protocol, fact.market, fact.account))

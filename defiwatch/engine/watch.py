@@ -1,4 +1,5 @@
-"""What is looked at in every block although nothing happened to it: pegs, pools that should be balanced.
+"""What is looked at in every block although nothing happened to it: pegs, pools that should be balanced, oracle feeds,
+lending markets, vaults.
 
 Wiring only: the book's tables remember (`state/`), `scoring/` judges, the judge gives what comes out to the alert book.
 """
@@ -7,15 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from defiwatch.config import Alerts
-from defiwatch.domain.events import BlockRef
+from defiwatch.domain.events import BadDebt, BlockRef
 from defiwatch.domain.ids import MARKET, ChainId
-from defiwatch.domain.risk import Assessment, Pool
+from defiwatch.domain.risk import Assessment, Feed, Market, Pool, Vault
+from defiwatch.domain.units import ratio
 from defiwatch.protocols.spec import Book
+from defiwatch.scoring.markets import assess_bad_debt, assess_utilisation, bad_debt_written_off
+from defiwatch.scoring.oracles import assess_feed_deviation, assess_sequencer, assess_stale, deviation_limit
 from defiwatch.scoring.pegs import assess_imbalance, assess_peg
+from defiwatch.scoring.vaults import assess_vault
+from defiwatch.state.markets import COURSES, follow
+from defiwatch.state.oracles import PUSHES, apart, habit, pushed
 from defiwatch.state.pegs import PEGS, balance, observe
 from defiwatch.state.prices import PEGGED, Consensus, PriceBook, base_of
 from defiwatch.state.prices.rates import agree
+from defiwatch.state.vaults import GROWTHS, grown
 
 
 class Watch:
@@ -34,8 +44,86 @@ class Watch:
         agreed = self.prices.consensus(asset)
         return [] if agreed is None else self._peg(book, agreed, now, None, {})
 
-    def on_block(self, book: Book, pools: Sequence[Pool], now: float, at: BlockRef) -> list[Assessment]:
+    def on_block(
+        self,
+        book: Book,
+        pools: Sequence[Pool],
+        feeds: Sequence[Feed],
+        markets: Sequence[Market],
+        vaults: Sequence[Vault],
+        now: float,
+        at: BlockRef,
+    ) -> list[Assessment]:
         """A block is whole and its prices are known."""
+        found = self._balances(book, pools, now, at)
+        for feed in feeds:
+            found += self._feed(book, feed, now, at)
+        for market in markets:
+            found += self._market(book, market, at)
+        for vault in vaults:
+            found += self._vault(book, vault, at)
+        return found
+
+    def written_off(self, fact: BadDebt, markets: Iterable[Market], at: BlockRef) -> Assessment:
+        """Debt was written off."""
+        owed = [m for m in markets if m.protocol == fact.protocol and m.asset == fact.asset]
+        own = [m for m in owed if fact.market in (m.id, *m.id.split(":"))] or owed
+        market = own[0] if own else None
+        return bad_debt_written_off(fact, market, usd=self.prices.usd(fact.asset), at=at)
+
+    def _feed(self, book: Book, feed: Feed, now: float, at: BlockRef) -> list[Assessment]:
+        if feed.round_id == 0:
+            return []
+        if feed.sequencer:
+            return [assess_sequencer(feed, now, at=at)]
+        key = (feed.protocol, feed.address)
+        before = book.get(PUSHES, key)
+        pushes = pushed(before, feed)
+        held_to = habit(feed, pushes)
+        others = [price for price in self.prices.sources(feed.base) if price.kind in ("venue", "dex") and price.fresh]
+        counted = 1.0 if base_of(feed.quote) == "USD" else self.prices.usd(feed.quote)
+        own = ratio(feed.answer, 10**feed.decimals) * counted if counted and feed.answer > 0 else 0.0
+        gap: float | None = None
+        found: list[Assessment] = []
+        if others and own > 0.0 and not feed.unknown:
+            agreed = agree(others)
+            firm = any(price.kind == "venue" for price in others)
+            gap = apart(own, agreed.price)
+            beyond = gap > deviation_limit(feed, held_to, firm=firm)
+            since = (pushes.off_since or now) if beyond else 0.0
+            pushes = msgspec.structs.replace(pushes, off_since=since)
+            lasting = now - since if beyond else 0.0
+            found.append(assess_feed_deviation(feed, held_to, agreed.price, gap, lasting, firm=firm, at=at))
+        if pushes != before:
+            book.put(PUSHES, key, pushes)
+        return [assess_stale(feed, held_to, now, moved=gap, at=at), *found]
+
+    def _market(self, book: Book, market: Market, at: BlockRef) -> list[Assessment]:
+        key = (market.protocol, market.id)
+        before = book.get(COURSES, key)
+        course = follow(before, market, float(at.time))
+        if course != before:
+            book.put(COURSES, key, course)
+        usd = self.prices.usd(market.asset)
+        both = (
+            assess_utilisation(market, course, self.settings, usd=usd, at=at),
+            assess_bad_debt(market, usd=usd, at=at),
+        )
+        return [assessment for assessment in both if assessment is not None]
+
+    def _vault(self, book: Book, vault: Vault, at: BlockRef) -> list[Assessment]:
+        if vault.unknown:
+            return []
+        key = (vault.protocol, vault.id)
+        before = book.get(GROWTHS, key)
+        growth = grown(before, vault)
+        if growth != before:
+            book.put(GROWTHS, key, growth)
+        judged = assess_vault(vault, growth, usd=self.prices.usd(vault.asset), at=at)
+        return [] if judged is None else [judged]
+
+    def _balances(self, book: Book, pools: Sequence[Pool], now: float, at: BlockRef) -> list[Assessment]:
+        """Pools of pegged assets by what is inside, then the assets by what they cost."""
         found: list[Assessment] = []
         meant = [pool for pool in pools if pool.share > 0.0 and not pool.unknown and self._pegged(pool)]
         for pool in sorted(meant, key=lambda pool: (pool.protocol, pool.id)):

@@ -11,6 +11,9 @@ FLOW = "flow"
 DRAIN = "drain"
 """What left a pool within the drain window."""
 
+SERIES = "series"
+"""One value of a plain series."""
+
 FEATURES: dict[str, dict[str, str]] = {
     SWAP: {
         "move": "|ln(price / price after the pool's previous trade)|",
@@ -32,5 +35,11 @@ FEATURES: dict[str, dict[str, str]] = {
     DRAIN: {
         "removed": "share of the liquidity that its providers took out within the window, net of what came in, 0..1",
         "outflow": "half the share that one side lost in trades within the window, net of liquidity moves, 0..1",
+    },
+    SERIES: {
+        "jump": "|value - value before|, in spreads (mean absolute deviations) of the series",
+        "level": "|value - slow mean|, in spreads",
+        "range": "how far outside everything seen so far, in widths of that range, 0..",
+        "hour": "|value - mean at this half hour of the day|, in spreads",
     },
 }

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from river import base
 
-HOUR = "hour"
+HOUR = "hours since the epoch"
 """The name of the feature that holds the time: hours since the Unix epoch, with fraction."""
 
 _RATE = 0.005

@@ -35,4 +35,10 @@ PRIORS: dict[str, dict[str, Prior]] = {
         "removed": (1e-3, 3e-2, 1e-5),
         "outflow": (1e-3, 1e-2, 1e-5),
     },
+    "series": {
+        "jump": (0.5, 2.0, 1e-4),
+        "level": (0.5, 2.0, 1e-4),
+        "range": (1e-3, 1e-2, 1e-4),
+        "hour": (0.5, 2.0, 1e-4),
+    },
 }

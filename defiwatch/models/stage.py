@@ -11,6 +11,7 @@ from defiwatch.config import Models as Settings
 from defiwatch.domain.learning import FeatureSurprise, Observation, Surprise, rarity
 from defiwatch.domain.view import ModelRow
 from defiwatch.errors import StoreError
+from defiwatch.models.hours import HOUR
 from defiwatch.models.kind import CHECKED, RARE, KeptKind, KeptSubject, KindModel, SubjectModel, mean_surprise
 from defiwatch.models.scaler import SurprisalScaler
 
@@ -111,7 +112,7 @@ class Models:
             kind.last_change = obs.at.time
         kind.scaler.learn_one(values)
         if "hours" not in self.without:
-            kind.hours.learn_one({"hour": obs.at.time / 3600.0, **{name: obs.values[name] for name in values}})
+            kind.hours.learn_one({HOUR: obs.at.time / 3600.0, **{name: obs.values[name] for name in values}})
 
     def _learn_joint(self, kind: KindModel, squashed: dict[str, float]) -> float:
         """Teach the forest; returns how rare it had found what it is taught."""

@@ -17,6 +17,7 @@ from defiwatch.protocols.chainlink import CHAINLINK
 from defiwatch.protocols.compound_v3 import COMPOUND_V3
 from defiwatch.protocols.curve import CURVE
 from defiwatch.protocols.erc20 import ERC20
+from defiwatch.protocols.erc4626 import ERC4626
 from defiwatch.protocols.foreign import FOREIGN
 from defiwatch.protocols.heard import HEARD
 from defiwatch.protocols.morpho_blue import MORPHO_BLUE
@@ -36,6 +37,7 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
     CHAINLINK,
     MORPHO_BLUE,
     COMPOUND_V3,
+    ERC4626,
 )
 """Where several emit an event of one shape, a log whose owner is not known counts as that of the first of them."""
 

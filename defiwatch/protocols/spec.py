@@ -18,7 +18,7 @@ from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact
 from defiwatch.domain.frames import CallResult, RawLog
 from defiwatch.domain.ids import Address, ChainId
-from defiwatch.domain.risk import Feed, Market, Pool, Position
+from defiwatch.domain.risk import Feed, Market, Pool, Position, Vault
 from defiwatch.protocols.abi import Call, EventSpec
 
 K = TypeVar("K", bound=Hashable)
@@ -143,6 +143,10 @@ class Instance(ABC):
 
     def markets(self, book: Book, at: BlockRef) -> Iterable[Market]:  # noqa: ARG002
         """Its lendable assets as they stand at the block `at`."""
+        return ()
+
+    def vaults(self, book: Book) -> Iterable[Vault]:  # noqa: ARG002
+        """Its vaults as they were read last."""
         return ()
 
     def feeds(self, book: Book) -> Iterable[Feed]:  # noqa: ARG002

@@ -90,7 +90,7 @@ def assess_utilisation(
 
 
 def assess_bad_debt(market: Market, *, usd: float | None, at: BlockRef) -> Assessment | None:
-    """`market.bad_debt`: debt without collateral behind it that stands in the market. None where there is none at all."""
+    """`market.bad_debt`: debt in the market with no collateral behind it. None where there is none at all."""
     if market.bad_debt <= 0:
         return None
     lost = to_float(market.bad_debt, market.decimals)
@@ -99,16 +99,8 @@ def assess_bad_debt(market: Market, *, usd: float | None, at: BlockRef) -> Asses
     if share >= WORTH_TELLING:
         severity = "critical" if share >= GRAVE else "warning" if share >= SERIOUS else "info"
     worth = f" ({dollars(lost * usd)})" if usd is not None else ""
-    score, reasons = settle(
-        (
-            Reason(
-                "bad_debt",
-                share,
-                100.0 * (1.0 - 0.5 ** (share / SERIOUS)),
-                f"{number(lost)} {market.symbol}{worth} are owed without collateral: {percent(share)} of what was supplied",
-            ),
-        )
-    )
+    text = f"{number(lost)} {market.symbol}{worth} are owed without collateral: {percent(share)} of what was supplied"
+    score, reasons = settle((Reason("bad_debt", share, 100.0 * (1.0 - 0.5 ** (share / SERIOUS)), text),))
     return Assessment(
         key=alert_key(market.chain_id, market.protocol, market.id, "bad_debt"),
         kind="market.bad_debt",
@@ -133,7 +125,9 @@ def bad_debt_written_off(fact: BadDebt, market: Market | None, *, usd: float | N
     score, reasons = settle((Reason("written_off", share, 30.0 + 70.0 * (1.0 - 0.5 ** (share / SERIOUS)), text),))
     subject = Subject("market", at.chain_id, fact.protocol, fact.market, market.label if market else fact.market)
     return Assessment(
-        key=alert_key(at.chain_id, fact.protocol, f"{fact.market}:{fact.account}:{fact.tx}:{fact.log_index}", "bad_debt"),
+        key=alert_key(
+            at.chain_id, fact.protocol, f"{fact.market}:{fact.account}:{fact.tx}:{fact.log_index}", "bad_debt"
+        ),
         kind="market.bad_debt",
         subject=subject,
         severity=severity,

@@ -1,6 +1,6 @@
 """Oracle feeds: too old by their own heartbeat, too far from the market by their own band, at a bound, or not to be
-trusted because the chain's sequencer was away. A feed whose habits are not learnt yet is judged by wide presets, and says
-so: false alarms about oracles have paused markets.
+trusted because the chain's sequencer was away. A feed whose habits are not learnt yet is judged by wide presets, and
+says so: false alarms about oracles have paused markets.
 """
 
 from __future__ import annotations

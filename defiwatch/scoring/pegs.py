@@ -145,17 +145,9 @@ def assess_imbalance(pool: Pool, settings: Alerts, *, at: BlockRef | None = None
     heaviest = max(range(len(held)), key=lambda i: (held[i], -i))
     symbol = pool.symbols[heaviest] if heaviest < len(pool.symbols) else short(pool.tokens[heaviest])
     over = max(pool.share - even, 0.0) / max(limit - even, 1e-6)
-    score, reasons = settle(
-        (
-            Reason(
-                "share",
-                pool.share,
-                100.0 * (1.0 - 0.5**over),
-                f"{percent(pool.share)} of the pool is {symbol}; told from {percent(limit - LOPSIDED)}, even is {percent(even)}",
-                even,
-            ),
-        )
-    )
+    told = percent(limit - LOPSIDED)
+    text = f"{percent(pool.share)} of the pool is {symbol}; told from {told}, even is {percent(even)}"
+    score, reasons = settle((Reason("share", pool.share, 100.0 * (1.0 - 0.5**over), text, even),))
     return Assessment(
         key=alert_key(pool.chain_id, pool.protocol, pool.id, "imbalance"),
         kind="pool.imbalance",

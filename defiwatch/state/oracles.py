@@ -1,8 +1,8 @@
 """What each oracle feed does by habit: how often it publishes at the latest, and how far the price must move first.
 
-A feed publishes when the price moved by its *band*, and at the latest after its *heartbeat*. Neither is on chain, so both
-are learnt from the pushes themselves: intervals that come back to the same length are the heartbeat, and what a push
-within it moved is just beyond the band. A feed that has shown too little keeps a preset, and says so.
+A feed publishes when the price moved by its *band*, and at the latest after its *heartbeat*. Neither is on chain, so
+both are learnt from the pushes themselves: intervals that come back to the same length are the heartbeat, and what a
+push within it moved is just beyond the band. A feed that has shown too little keeps a preset, and says so.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from tests.devnet.config import config_toml
 from tests.devnet.model import Devnet
 from tests.devnet.scenario import Scenario
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.devnet, pytest.mark.timeout(3600 if os.environ.get("DEFIWATCH_SOAK") else 280)]
 
 KILLS = int(os.environ.get("DEFIWATCH_KILLS", "5"))
 IGNORED = ("source.silent",)

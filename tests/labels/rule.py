@@ -1,4 +1,4 @@
-"""The label rule of docs/labels.md, applied to recorded prices. It knows nothing of the engine that is measured with it.
+"""The label rule of docs/labels.md, applied to recorded prices. It knows nothing of the engine that it measures.
 
 `python -m tests.labels.rule DATA_FOLDER` writes the label files anew.
 """

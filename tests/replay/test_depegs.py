@@ -128,8 +128,10 @@ EXPECTED = {
     "sUSD": ((2, 2, 5, 3), (1, 1, 3, 2)),
     "FEI": ((3, 3, 4, 0), (1, 1, 6, 5)),
 }
-"""What was chosen on, then what is reported: (labels, found, alerts, alerts outside labels). In sum 5 of 5 labels with 8
-alerts outside them in 50 asset-months, and 4 of 4 with 12 in 85: one in seven months for each asset."""
+"""What was chosen on, then what is reported: (labels, found, alerts, alerts outside labels).
+
+In sum 5 of 5 labels with 8 alerts outside them in 50 asset-months, and 4 of 4 with 12 in 85: one in seven months each.
+"""
 
 ASSET_MONTHS = 85.0
 

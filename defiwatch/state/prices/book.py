@@ -289,7 +289,7 @@ class PriceBook:
         return self._solved
 
     def _reprice(self, asset: str) -> None:
-        """Price one asset anew that no other is measured by: what a whole solution would give, at a part of the cost."""
+        """Price one asset anew that measures no other: what a whole solution would give, at a part of its cost."""
         if self._solved is None:
             return
         quotes = [(key, self._quotes[key]) for key in self._pairs_of.get(asset, ())]
