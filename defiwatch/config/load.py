@@ -18,6 +18,7 @@ import msgspec
 from platformdirs import user_config_path, user_data_path
 
 from defiwatch.config.durations import duration, rate
+from defiwatch.config.presets import well_known
 from defiwatch.config.sections import PRESETS, Chain, Config, Deployment, Venue
 from defiwatch.domain.ids import Address, address, is_address
 from defiwatch.domain.keccak import keccak
@@ -166,6 +167,10 @@ def _checked(config: Config) -> Config:
                 f"{where}.chain: {item.chain!r} is not among [[chains]] (defined: {', '.join(sorted(names)) or 'none'})"
             )
         deployments.append(_normal(item, where))
+    own = {item.chain for item in deployments}
+    for chain in chains:
+        if chain.name not in own:
+            deployments += well_known(chain.name, chain.chain_id)
     for i, wallet in enumerate(config.watch.wallets):
         if not is_address(wallet) and not re.fullmatch(r"(?:[^\s.]+\.)+[a-z]{2,}", wallet):
             raise ConfigError(f"watch.wallets[{i}]: expected an address or an ENS name, got {wallet!r}")

@@ -84,6 +84,8 @@ class Deployment(Section, frozen=True, forbid_unknown_fields=True):
     label: str = ""
     from_block: int = 0
     lens: Address = ""
+    scan: bool = True
+    """Whether to search the past for everyone who has a position; else accounts are met as they act."""
 
 
 class Watch(Section, frozen=True, forbid_unknown_fields=True):

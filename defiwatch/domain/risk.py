@@ -207,7 +207,8 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Vault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A vault that gives shares for an asset, as it was read last. Amounts in the asset's units, `shares` in the share's.
+    """A vault that gives shares for an asset, as it was read last. Amounts in the asset's units,
+    `shares` in the share's.
 
     `share_price` is what one whole share is worth; `idle` what the vault holds itself and could pay out at once.
     """

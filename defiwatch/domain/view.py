@@ -32,6 +32,14 @@ class PoolRow(msgspec.Struct, frozen=True):
     time: float
     source: str
     unknown: str = ""
+    twap: float | None = None
+    """The time-weighted mean price of the last half hour; None where too little of it is known."""
+    twap_gap: float | None = None
+    """|ln(price / twap)|."""
+    share: float = 0.0
+    """The largest token's part of a pool that is meant to be balanced, 0..1; 0.0 for others."""
+    depth_usd: tuple[float, float] | None = None
+    """Dollars that move the price down and up by 2 %; None where it cannot be told."""
 
 
 class AssetRow(msgspec.Struct, frozen=True):

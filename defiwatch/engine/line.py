@@ -76,7 +76,8 @@ class Line:
 
     def scans(self) -> Sequence[Scan]:
         """The history that is still open."""
-        return [scan for instance in self.intake.instances for scan in instance.scans(self.intake.book)]
+        searching = [instance for instance in self.intake.instances if instance.deployment.scan]
+        return [scan for instance in searching for scan in instance.scans(self.intake.book)]
 
     def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:
         """The calls that a piece of history leads to."""

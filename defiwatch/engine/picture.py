@@ -23,7 +23,7 @@ from defiwatch.domain.view import (
 )
 from defiwatch.engine.line import Line
 from defiwatch.scoring import nearest
-from defiwatch.state.hours import hour_change, hour_volume
+from defiwatch.state.hours import hour_change, hour_volume, twap
 
 FEED = 200
 """Changes that a snapshot carries at most."""
@@ -108,6 +108,7 @@ def _pools(line: Line) -> Iterable[PoolRow]:
             last = line.judge.pools.get(key)
             volume = hour_volume(book, key, now)
             unit = line.judge.prices.usd(pool.tokens[0]) if pool.tokens else None
+            mean = twap(book, key, now) if len(pool.tokens) == 2 else None
             yield PoolRow(
                 key=f"{pool.chain_id}:{pool.protocol}:{pool.id}",
                 chain=line.settings.name,
@@ -124,7 +125,21 @@ def _pools(line: Line) -> Iterable[PoolRow]:
                 time=float(pool.time or now),
                 source=line.settings.name,
                 unknown=pool.unknown,
+                twap=mean,
+                twap_gap=abs(math.log(pool.price / mean)) if mean and 0.0 < pool.price < math.inf else None,
+                share=pool.share,
+                depth_usd=_depth(line, pool),
             )
+
+
+def _depth(line: Line, pool: Pool) -> tuple[float, float] | None:
+    """What moves the price by 2 % either way, in dollars; None where it or a price is not known."""
+    if min(pool.depth) <= 0 or len(pool.tokens) != 2 or len(pool.decimals) != 2:
+        return None
+    units = [line.judge.prices.usd(token) for token in pool.tokens]
+    if units[0] is None or units[1] is None:
+        return None
+    return (to_float(pool.depth[0], pool.decimals[0]) * units[0], to_float(pool.depth[1], pool.decimals[1]) * units[1])
 
 
 def _value(line: Line, pool: Pool) -> float | None:

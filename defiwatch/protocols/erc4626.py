@@ -1,8 +1,8 @@
 """Vaults by EIP-4626: what a share is worth, and how much of it could be taken out now.
 
-The price of a share is what `convertToAssets` says of one whole share. What the vault holds of its asset itself could be
-paid out at once; the rest it would have to call back from where it lent it. Read every `RECHECK_S` of block time and after
-every deposit and withdrawal, for the price may also move without an event.
+The price of a share is what `convertToAssets` says of one whole share. What the vault holds of its asset itself could
+be paid out at once; the rest it would have to call back from where it lent it. Read every `RECHECK_S` of block time and
+after every deposit and withdrawal, for the price may also move without an event.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
 """Where several emit an event of one shape, a log whose owner is not known counts as that of the first of them."""
 
 _BY_NAME = {spec.name: spec for spec in PROTOCOLS}
-_EVERYBODYS = frozenset({"chain", "protocol"})
+_EVERYBODYS = frozenset({"chain", "protocol", "scan"})
 
 
 def create(chain_id: ChainId, deployment: Deployment) -> Instance:

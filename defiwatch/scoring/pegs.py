@@ -28,7 +28,7 @@ OUTFLOW_WEIGHT = 0.1
 SAMPLES = 3
 """Samples outside the band before anything is told."""
 
-EARLY_S = 300.0
+EARLY_S = 120.0
 WARNING_S = 1_800.0
 CONFIRMED_S = 7_200.0
 """A run of this length is a depeg: the rule of docs/labels.md."""

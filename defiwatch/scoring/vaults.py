@@ -56,7 +56,7 @@ def assess_vault(vault: Vault, growth: Growth, *, usd: float | None, at: BlockRe
     ]
     kept = [reason for reason in reasons if reason.points > 0.0]
     if severity is not None:
-        text = f"{number(idle)} {vault.symbol}{worth} lie in the vault, {percent(left)} of it: the rest must be called back"
+        text = f"{number(idle)} {vault.symbol}{worth} lie in the vault, {percent(left)} of all: withdrawable now"
         kept.append(Reason("withdrawable", left, 0.1, text))
     score, told = settle(kept)
     what = f"a share lost {percent(fall)}" if fall > FALL else f"a share gained {percent(jump)} at once"

@@ -12,6 +12,9 @@ from defiwatch.protocols.spec import Table
 MEMORY_S = 7 * 86_400.0
 """Seconds after which what was counts 1/e."""
 
+FIRST = 100
+"""So many readings count alike before the memory begins to fade."""
+
 YEAR_S = 31_536_000.0
 
 
@@ -56,9 +59,8 @@ def grown(before: Growth | None, vault: Vault) -> Growth:
     change = vault.share_price / before.price - 1.0
     part = 1.0 - math.exp(-elapsed / MEMORY_S)
     pace = min(max(change, 0.0) * YEAR_S / elapsed, 10.0) if elapsed else before.yearly
-    settled = before.samples * elapsed / MEMORY_S < 1.0 and before.samples < 100
-    weight = max(part, 1.0 / (before.samples + 2)) if settled else part
-    usual = min(pace, max(4.0 * before.yearly, 0.5)) if before.samples else min(pace, 1.0)
+    weight = max(part, 1.0 / (before.samples + 2)) if before.samples < FIRST else part
+    usual = min(pace, max(4.0 * before.yearly, 0.5))
     return Growth(
         price=vault.share_price,
         block=vault.block,

@@ -150,20 +150,21 @@ def at(corpus: Sequence[Series], scores: Mapping[str, Sequence[float]], profile:
 
 def windowed_gaussian(values: Sequence[float], window: int = 6400, step: int = 100) -> list[float]:
     """The baseline whose score on the subset is known: how far a value is in its window's normal distribution."""
-    scores, held, mean, deviation = [0.0], [values[0]], values[0], 1e-6
-    fresh: list[float] = []
+    scores, held, fresh = [0.0], [values[0]], []
+    mean, squares = values[0], 0.0
     for value in values[1:]:
-        ready = len(held) > 0
-        scores.append(1.0 - 0.5 * math.erfc(abs(value - mean) / deviation / 1.4142) if ready else 0.0)
+        deviation = math.sqrt(max(squares, 0.0) / len(held)) or 1e-6
+        scores.append(1.0 - 0.5 * math.erfc(abs(value - mean) / deviation / 1.4142))
         if len(held) < window:
             held.append(value)
-        else:
-            fresh.append(value)
-            if len(fresh) < step:
-                continue
+            before, mean = mean, mean + (value - mean) / len(held)
+            squares += (value - before) * (value - mean)
+            continue
+        fresh.append(value)
+        if len(fresh) == step:
             held, fresh = held[step:] + fresh, []
-        mean = math.fsum(held) / len(held)
-        deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in held) / len(held)) or 1e-6
+            mean = math.fsum(held) / len(held)
+            squares = math.fsum((v - mean) ** 2 for v in held)
     return scores
 
 

@@ -129,7 +129,7 @@ class Network:
             elif act < 0.83 and self.old:
                 self.answer(self.old.pop(), honest=False)
             elif act < 0.86:
-                ledger.on_filter() if rng.random() < 0.5 else ledger.on_removed()
+                ledger.on_filter() if rng.random() < 0.5 else ledger.recheck()
             else:
                 self.now += rng.choice((0.01, 0.3, 1.0, 5.0))
             self.collect()

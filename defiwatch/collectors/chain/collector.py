@@ -97,6 +97,7 @@ class ChainCollector:
         self._reach: int | None = None
         """How far below the head a node still has state, once one had none; None while that is not known."""
         self._total = 0
+        self._served_by: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ledger = self._make_ledger()
 
@@ -133,6 +134,9 @@ class ChainCollector:
         self._endpoints.raise_if_hopeless()
         if self._health.active is not None:
             self._set_pace(self._health.active)
+            if self._health.active != self._served_by:
+                self._served_by = self._health.active
+                self._ledger.recheck()
             self._follow_filters()
             for ask in self._ledger.asks(now):
                 self._send(ask)

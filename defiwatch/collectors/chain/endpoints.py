@@ -175,6 +175,7 @@ class Endpoints:
                 await self._poll(index, rpc)
                 return
             self.pushes[index] = True
+            self.health.pushing(index, self._now())
             self._stir()
             await self._listen(index, rpc, subscription.next)
         else:

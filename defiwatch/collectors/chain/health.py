@@ -1,7 +1,8 @@
 """Which endpoint serves, and how each of them fares. A pure state machine: it is told what happened, and when.
 
-The first endpoint that works serves until it fails; one that is behind, silent, limited, down or on another chain is
-left for the best of the others and tried again later. Times are seconds of any steady clock.
+The first endpoint that works serves until it fails; those that announce their heads come before those that have to be
+asked. One that is behind, silent, limited, down or on another chain is left for the best of the others and tried again
+later. Times are seconds of any steady clock.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class _Record:
         "limited_until",
         "limits",
         "passed_at",
+        "pushes",
         "reported_at",
         "told",
         "wrong",
@@ -57,6 +59,7 @@ class _Record:
 
     def __init__(self) -> None:
         self.connected: bool | None = None
+        self.pushes = False
         self.wrong = False
         self.height: int | None = None
         self.head_at = 0.0
@@ -94,10 +97,15 @@ class Health:
     def connected(self, index: int, now: float) -> None:
         """It was reached, and serves the right chain."""
         record = self._records[index]
-        record.connected, record.wrong = True, False
+        record.connected, record.pushes, record.wrong = True, False, False
         record.faults, record.broken, record.detail = 0, False, ""
         record.head_at = now
         record.height = record.passed_at = None
+        self.judge(now)
+
+    def pushing(self, index: int, now: float) -> None:
+        """It announces its heads by itself: better than one that has to be asked for them."""
+        self._records[index].pushes = True
         self.judge(now)
 
     def lost(self, index: int, detail: str, now: float) -> None:
@@ -191,18 +199,12 @@ class Health:
     def judge(self, now: float) -> None:
         """Choose who serves, and note what changed. Call it also as time passes."""
         conditions = [self.condition(i, now) for i in range(len(self._records))]
+        ranks = [(_RANK[one], not record.pushes) for one, record in zip(conditions, self._records, strict=True)]
+        connected = [i for i, record in enumerate(self._records) if record.connected]
+        best = min(connected, key=lambda i: (ranks[i], i), default=None)
         current = self._active
-
-        def better(one: int, other: int) -> bool:
-            return _RANK[conditions[one]] < _RANK[conditions[other]]
-
-        if current is None or conditions[current] != "live":
-            connected = [i for i, record in enumerate(self._records) if record.connected]
-            best = min(connected, key=lambda i: (_RANK[conditions[i]], i), default=None)
-            if best is None:
-                self._active = None
-            elif current is None or not self._records[current].connected or better(best, current):
-                self._active = best
+        if best is None or current is None or not self._records[current].connected or ranks[best] < ranks[current]:
+            self._active = best
         for i, record in enumerate(self._records):
             if conditions[i] != record.told:
                 record.told = conditions[i]

@@ -164,8 +164,8 @@ class Ledger:
             self._keep(header)
             self._want_latest = True
 
-    def on_removed(self) -> None:
-        """A log came with `removed: true`: some block of ours may be gone."""
+    def recheck(self) -> None:
+        """Ask what is newest: a log came with `removed: true`, or another endpoint serves from now on."""
         self._want_latest = True
 
     def on_latest(self, ask: int, header: Header | None, now: float) -> None:
