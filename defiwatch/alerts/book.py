@@ -96,7 +96,8 @@ class AlertBook:
             return self._quiet(assessment, slot, stamp)
         standing = slot.standing
         if standing is None:
-            return self._raise(assessment, slot, severity, stamp) if self._free(slot, severity, now, once=assessment.once) else ()
+            free = self._free(slot, severity, now, once=assessment.once)
+            return self._raise(assessment, slot, severity, stamp) if free else ()
         if standing.once:
             return ()
         anew = standing.calm and stamp.block > standing.hot_block and assessment.aspect not in standing.hot

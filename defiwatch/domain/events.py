@@ -52,7 +52,7 @@ class Swapped(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
 
 
 class LiquidityMoved(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
-    """Liquidity added (positive amounts) or taken out (negative). `share` is the part of the pool's value, 0..1, signed."""
+    """Liquidity added (positive amounts) or taken out (negative). `share`: signed part of the pool's value, 0..1."""
 
     pool: str
     protocol: str

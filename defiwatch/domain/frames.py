@@ -1,7 +1,8 @@
 """Frames: whatever can change a result, as it came in at the door. Also the line format of a recording.
 
 Field names are those of JSON-RPC and of the recording format, so a frame is decoded once, by msgspec, straight from
-the wire. Unknown fields are ignored; fields that a source did not give are None (or ""). Types only gain fields with defaults.
+the wire. Unknown fields are ignored; fields that a source did not give are None (or ""). Types only gain fields with
+defaults.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 RECORDING_SCHEMA = "defiwatch.recording/1"
 
 
-class RawLog(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+class RawLog(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
     """One log as `eth_getLogs` returns it: hex strings, nothing decoded."""
 
     address: str
@@ -28,7 +29,7 @@ class RawLog(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     removed: bool = False
 
 
-class Header(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+class Header(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", gc=False):
     """A block's header as `eth_getBlockByNumber` gives it; only number and timestamp are certain."""
 
     number: str

@@ -66,20 +66,20 @@ class Surprise(msgspec.Struct, frozen=True):
 GROUPS: dict[str, dict[str, tuple[tuple[str, ...], float]]] = {
     "pool": {
         "price": (("move", "block_move", "deviation"), 1.0),
-        "size": (("size",), 0.75),
-        "flow": (("flow",), 0.75),
-        "pace": (("pace", "gap"), 0.5),
+        "size": (("size",), 0.9),
+        "flow": (("flow",), 0.8),
+        "pace": (("pace", "gap"), 0.7),
     },
     "flow": {
         "price": (("close_move", "deviation"), 1.0),
-        "size": (("volume", "reserve_change"), 0.7),
-        "flow": (("flow",), 0.75),
-        "pace": (("trades",), 0.5),
+        "size": (("volume", "reserve_change"), 0.9),
+        "flow": (("flow",), 0.8),
+        "pace": (("trades",), 0.7),
     },
 }
 """By kind, what belongs together: of a group only the rarest feature counts, times the group's weight."""
 
-JOINT_WEIGHT = 0.7
+JOINT_WEIGHT = 0.8
 """The weight of all features together, beside the groups."""
 
 

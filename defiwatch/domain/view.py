@@ -1,7 +1,7 @@
 """The Snapshot: a frozen picture of the whole, some times a second. The screen draws snapshots and knows nothing else.
 
-Every row carries `time` (Unix seconds, the frames' clock) of what it shows, so that the screen can show its age, and its
-`source`. Texts are already harmless: control characters and markup were taken out at the door.
+Every row carries `time` (Unix seconds, the frames' clock) of what it shows, so that the screen can show its age, and
+its `source`. Texts are already harmless: control characters and markup were taken out at the door.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PoolRow(msgspec.Struct, frozen=True):
 
 
 class AssetRow(msgspec.Struct, frozen=True):
-    """One asset inside a position. `price` and `liquidation_price` in USD (or the market's base), None: cannot be told."""
+    """One asset inside a position. Prices in USD (or the market's base); None: cannot be told."""
 
     symbol: str
     address: str

@@ -126,10 +126,14 @@ class Judge:
         return alerts + self._deviations(now, at, trust)
 
     def on_quote(self, book: Book, frame: QuoteFrame, now: float, at: BlockRef | None) -> list[Alert]:
-        """A venue's price."""
-        if not self.prices.on_quote(frame, now):
+        """A venue's price. A chain that has blocks holds it against its own prices when the next one is whole."""
+        left_out = self.prices.bad_ticks
+        taken = self.prices.on_quote(frame, now)
+        if self.prices.bad_ticks > left_out and self.chain_id == MARKET:
+            book.notice(f"{frame.venue}: {frame.base} far off and soon back: such ticks are counted and move nothing")
+        if not taken or at is not None:
             return []
-        alerts = self._deviations(now, at, "single", frame.base if self.chain_id == MARKET else None)
+        alerts = self._deviations(now, at, "single", frame.base)
         for assessment in self.watch.on_quote(book, frame.base, now):
             alerts += self._update(assessment, at, now, "single")
         return alerts

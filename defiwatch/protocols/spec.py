@@ -1,7 +1,7 @@
 """What a protocol is: one value in one file. The seam between protocols, state, engine and collectors.
 
-A protocol's code is pure: everything that it learns it writes to the `Book` that it is handed (journaled, so that a reorg
-undoes it), and what it needs from a contract it names as data (`Call`), which a collector executes and the engine hands
+A protocol's code is pure: everything that it learns it writes to the `Book` that it is handed (journaled, so that a
+reorg undoes it), and what it needs from a contract it names as data (`Call`), which a collector executes and the engine hands
 back through `Instance.on_read`. Nothing here knows whether the frames are live or replayed.
 """
 
@@ -102,6 +102,10 @@ class Instance(ABC):
         """
         return ()
 
+    def watch(self, accounts: Iterable[Address]) -> None:  # noqa: ARG002 - most protocols know no accounts
+        """Want everything of these accounts, whether an event named them or not. Replaces an earlier list."""
+        return
+
     def scans(self, book: Book) -> Sequence[Scan]:  # noqa: ARG002 - most protocols need no history
         """The history that it still needs. () once done."""
         return ()
@@ -138,8 +142,13 @@ class Instance(ABC):
         return ()
 
     def position(self, book: Book, at: BlockRef, account: Address) -> Position | None:  # noqa: ARG002
-        """One account's position."""
+        """One account's position; of several (one a market) the one that is closest to its liquidation."""
         return None
+
+    def positions_of(self, book: Book, at: BlockRef, account: Address) -> Sequence[Position]:
+        """All positions of one account here."""
+        found = self.position(book, at, account)
+        return () if found is None else (found,)
 
     def markets(self, book: Book, at: BlockRef) -> Iterable[Market]:  # noqa: ARG002
         """Its lendable assets as they stand at the block `at`."""

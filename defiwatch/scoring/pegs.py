@@ -34,7 +34,8 @@ CONFIRMED_S = 7_200.0
 """A run of this length is a depeg: the rule of docs/labels.md."""
 
 COLLAPSE = 0.10
-"""From this far off, relative, `EARLY_S` are enough to be critical."""
+COLLAPSE_S = 300.0
+"""From this far off, relative, these seconds are enough to be critical."""
 
 LOPSIDED = 0.05
 """How much further a pool's share goes from a warning to critical."""
@@ -51,7 +52,7 @@ def assess_peg(
     sources: int = 1,
     at: BlockRef | None = None,
 ) -> Assessment:
-    """`price.depeg`: outside its band for three samples and five minutes is told; half an hour, or twice the band, is a
+    """`price.depeg`: outside its band for three samples and two minutes is told; half an hour, or twice the band, is a
     warning, and so is less where the asset floods its pool; two hours confirm it, and it is critical.
 
     `sources` is how many agree on the price; a single one is named as such.
@@ -119,7 +120,7 @@ def _severity(peg: Peg, limit: float, settings: Alerts) -> Severity | None:
     if peg.count < SAMPLES or peg.span < EARLY_S:
         return None
     worst = abs(peg.worst)
-    if peg.span >= CONFIRMED_S or worst >= max(COLLAPSE, 2.0 * limit):
+    if peg.span >= CONFIRMED_S or (worst >= max(COLLAPSE, 2.0 * limit) and peg.span >= COLLAPSE_S):
         return "critical"
     flooded = peg.share >= settings.imbalance_share
     return "warning" if peg.span >= WARNING_S or worst >= 2.0 * limit or flooded else "info"

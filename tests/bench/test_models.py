@@ -15,6 +15,7 @@ from defiwatch.domain.learning import Observation
 from defiwatch.domain.risk import Subject
 from defiwatch.features import FEATURES
 from defiwatch.models import Models
+from defiwatch.models.kind import SubjectModel
 from defiwatch.models.scaler import SurprisalScaler
 
 EVENTS = 3000
@@ -83,10 +84,10 @@ def test_the_stage_costs_a_small_multiple_of_one_forest(benchmark: Any) -> None:
 
 def test_ten_thousand_pools_fit(benchmark: Any) -> None:
     """At most 10 KB a pool beside the shared forests; a forest a pool would take 9.9 GB."""
-    grown = SurprisalScaler()
+    grown = SubjectModel(SurprisalScaler())
     for obs in trades(1)[:300]:
-        grown.learn_one(obs.values)
-    size = grown._raw_memory_usage
+        grown.learn(obs.values, 0.4)
+    size = grown.scaler._raw_memory_usage + grown.watch._test._raw_memory_usage
     benchmark.extra_info["bytes_per_pool"] = size
-    benchmark.pedantic(grown.successor, rounds=100)
+    benchmark.pedantic(grown.scaler.successor, rounds=100)
     assert size <= 10 * 1024

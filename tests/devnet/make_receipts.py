@@ -30,7 +30,7 @@ def prepare(node: Anvil) -> None:
 def send_plain(node: Anvil, sender: str, kinds: tuple[int, ...]) -> None:
     """A transaction of each of `kinds` (0, 1, 2) that logs, and one that fails."""
     for kind in kinds:
-        body: dict[str, Any] = {"from": sender, "to": ECHO_AT, "data": f"0x{kind:02x}" * 40, "gas": hex(200_000)}
+        body: dict[str, Any] = {"from": sender, "to": ECHO_AT, "data": "0x" + f"{kind:02x}" * 40, "gas": hex(200_000)}
         body |= FEES if kind == 2 else {"gasPrice": hex(10**10)}
         body |= {"accessList": [{"address": ECHO_AT, "storageKeys": []}]} if kind == 1 else {}
         node.rpc("eth_sendTransaction", body | {"type": hex(kind)})

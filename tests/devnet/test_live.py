@@ -1,4 +1,4 @@
-"""The whole line, live, on a real chain: exact at every block, through a reorg, and the same again from its recording."""
+"""The whole line, live, on a real chain: exact at every block, through a reorg, and again from its recording."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 from defiwatch.collectors.quotes import collect_quotes
@@ -18,14 +19,18 @@ async def test_a_venue_is_followed_through_an_outage() -> None:
     engine = Engine(Config())
     frames: list[Frame] = []
 
+    came = asyncio.Event()
+
     async def emit(frame: Frame) -> None:
         frames.append(frame)
         engine.feed(frame)
+        came.set()
 
-    async def until(condition: object) -> None:
+    async def until(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
-            while not condition():  # type: ignore[operator]
-                await asyncio.sleep(0.02)
+            while not condition():
+                came.clear()
+                await came.wait()
 
     def quoted(base: str, price: str) -> bool:
         return any(isinstance(f, QuoteFrame) and (f.base, f.price) == (base, price) for f in frames)

@@ -1,4 +1,4 @@
-"""The bundled demo: what it prints is valid, repeatable, cut where the recording is cut, and warns before it is too late."""
+"""The bundled demo: what it prints is valid, repeatable, cut where the recording is cut, and warns in time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec

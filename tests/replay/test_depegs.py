@@ -97,6 +97,8 @@ def test_the_glitch_of_ust_raises_nothing(hourly: tuple[Engine, Told]) -> None:
     assert near == []
     market = engine.lines[0].judge.prices
     assert market.bad_ticks == 13
+    ticks = [text for text in engine.lines[0].intake.book.notices if text.startswith("coingecko: UST far off")]
+    assert len(ticks) == 1
 
 
 def counts(result: KindResult | None) -> tuple[int, int, int, int]:
@@ -164,8 +166,8 @@ def test_the_premium_of_may_2022_by_the_minute(data_folder: Path) -> None:
     result = score(told, "USDC", "binance_1m_incidents")
     assert counts(result) == (1, 1, 2, 1)
     assert [(a.time, a.severity) for a in raised(told, "USDC")] == [
-        ("2022-05-11T12:47:00Z", "warning"),
-        ("2022-05-12T05:33:00Z", "info"),
+        ("2022-05-11T12:46:00Z", "warning"),
+        ("2022-05-12T05:30:00Z", "info"),
     ]
     assert raised(told, "BTC") == []
 

@@ -1,4 +1,4 @@
-"""Recursive Length Prefix, the encoding that headers, receipts and trie nodes are hashed in (yellow paper, appendix B)."""
+"""Recursive Length Prefix: how headers, receipts and trie nodes are written to be hashed (yellow paper, appendix B)."""
 
 from __future__ import annotations
 

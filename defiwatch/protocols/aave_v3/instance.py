@@ -31,7 +31,7 @@ from defiwatch.protocols.aave_v3.state import (
     Market,
     Reserve,
 )
-from defiwatch.protocols.aave_v3.wants import checks, scanned, wants
+from defiwatch.protocols.aave_v3.wants import checks, meet_watched, scanned, wants
 from defiwatch.protocols.abi import Call
 from defiwatch.protocols.spec import Book, Instance, LogFilter, Scan
 
@@ -47,6 +47,11 @@ class AaveV3(Instance):
         self.provider: Address = deployment.address.lower()
         self._filter = LogFilter(frozenset((self.provider,)), TOPICS | {TRANSFER_TOPIC})
         self._filtered: Market | None = None
+        self._watched: tuple[Address, ...] = ()
+
+    def watch(self, accounts: Iterable[Address]) -> None:
+        """Read these accounts whole, what is supplied and no collateral included."""
+        self._watched = tuple(sorted(set(accounts)))
 
     def ledger(self, book: Book, at: BlockRef) -> Ledger:
         """The market's part of the book."""
@@ -71,7 +76,7 @@ class AaveV3(Instance):
 
     def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
         """Contracts, reserves, eMode categories and accounts once; the price of every asset in use at each block."""
-        return wants(self.ledger(book, at))
+        return wants(self.ledger(book, at), self._watched)
 
     def scans(self, book: Book) -> Sequence[Scan]:
         """Who has debt, then who has supplied: until all balances known add up to the contract's totals."""
@@ -107,7 +112,10 @@ class AaveV3(Instance):
 
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
         """Take one answer."""
-        return take(self.ledger(book, at), call)
+        ledger = self.ledger(book, at)
+        if self._watched:
+            meet_watched(ledger, call, self._watched)
+        return take(ledger, call)
 
     def on_block(self, book: Book, at: BlockRef) -> Iterable[Fact]:
         """Note the block that the state is of now."""

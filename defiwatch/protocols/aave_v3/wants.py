@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from defiwatch.domain.frames import RawLog
+from defiwatch.domain.frames import CallResult, RawLog
 from defiwatch.domain.ids import ZERO_ADDRESS, Address
 from defiwatch.protocols.aave_v3 import views
 from defiwatch.protocols.aave_v3.ledger import Ledger
@@ -19,6 +19,7 @@ from defiwatch.protocols.aave_v3.state import (
     FIXED,
     GRACE,
     LIST,
+    NEEDED,
     ORACLE,
     PENDING,
     POOL,
@@ -40,13 +41,23 @@ _AHEAD = 3
 """eMode categories cannot be listed: after this many empty ones in a row, no more is asked."""
 
 
-def wants(ledger: Ledger) -> Sequence[Call]:
-    """Every call that is open at the ledger's block, in the order of their dependence."""
+def wants(ledger: Ledger, watched: Sequence[Address] = ()) -> Sequence[Call]:
+    """Every call that is open at the ledger's block, each once, in the order of their dependence."""
     failed, now = ledger.book.get, ledger.at.number
-    return [call for call in _open(ledger) if failed(FAILED, (call.to, call.data)) != now]
+    return [call for call in dict.fromkeys(_open(ledger, watched)) if failed(FAILED, (call.to, call.data)) != now]
 
 
-def _open(ledger: Ledger) -> Iterator[Call]:
+def meet_watched(ledger: Ledger, call: CallResult, watched: Sequence[Address]) -> None:
+    """Put a watched account on record with the first answer that speaks of it, even one that says it has nothing."""
+    asked = views.USER_CONFIGURATION
+    if call.to.lower() != ledger.market.pool or not asked.matches(call) or asked.result(call) is None:
+        return
+    (address,) = asked.arguments(call)
+    if address in watched and ledger.account(address) is None:
+        ledger.set_account(address, ledger.meet(address))
+
+
+def _open(ledger: Ledger, watched: Sequence[Address]) -> Iterator[Call]:
     market, form = ledger.market, ledger.form
     for bit, asked in (
         (POOL, views.GET_POOL),
@@ -76,6 +87,9 @@ def _open(ledger: Ledger) -> Iterator[Call]:
     for (key, account), _ in sorted(ledger.book.items(PENDING)):
         if key == ledger.key:
             yield from _open_account(ledger, account)
+    if not market.born and all(reserve.have & NEEDED == NEEDED for reserve in reserves):
+        for account in watched:
+            yield from _open_watched(ledger, account)
     if form.sentinel and market.sentinel != ZERO_ADDRESS and not _fresh(ledger, market.sentinel):
         yield views.LIQUIDATION_ALLOWED.call(market.sentinel)
     if market.have & ORACLE:
@@ -135,6 +149,20 @@ def _open_categories(ledger: Ledger, reserves: Sequence[Reserve]) -> Iterator[Ca
             yield views.CATEGORY_LTV_ZERO.call(pool, category)
         if form.isolated_emode:
             yield views.CATEGORY_ISOLATED.call(pool, category)
+
+
+def _open_watched(ledger: Ledger, address: Address) -> Iterator[Call]:
+    """All of an account: what an ordinary one is asked for, and what it supplies without using it as collateral."""
+    account = ledger.account(address)
+    if account is None:
+        yield views.USER_CONFIGURATION.call(ledger.market.pool, address)
+        yield views.USER_EMODE.call(ledger.market.pool, address)
+        return
+    yield from _open_account(ledger, address)
+    supplied, _, _ = ledger.gaps()
+    for reserve in ledger.reserves():
+        if reserve.id >= 0 and (account.unknown_supplied & supplied) >> reserve.id & 1:
+            yield views.SCALED_BALANCE.call(reserve.a_token, address)
 
 
 def _open_account(ledger: Ledger, address: Address) -> Iterator[Call]:

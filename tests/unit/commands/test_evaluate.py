@@ -142,6 +142,21 @@ def test_an_alert_that_finds_a_broader_label_is_not_false_in_the_narrower_row() 
     assert result.kinds["pool.*"].false == 0
 
 
+def test_labels_that_one_source_tells_are_scored_apart() -> None:
+    unsure = label("pool.anomaly", 5 * HOUR, 6 * HOUR).replace('{"kind"', '{"status":"unconfirmed","kind"', 1)
+    missed = label("pool.anomaly", 20 * HOUR, 21 * HOUR).replace('{"kind"', '{"status":"unconfirmed","kind"', 1)
+    result = held(
+        [label("pool.anomaly", 0, HOUR), unsure, missed],
+        alert(60.0, key="a"),
+        alert(5.5 * HOUR, key="b"),
+        alert(12 * HOUR, key="c"),
+    ).kinds["pool.anomaly"]
+    assert (result.labels, result.found, result.alerts, result.false, result.precision) == (1, 1, 3, 1, 0.5)
+    assert result.unconfirmed is not None
+    assert (result.unconfirmed.labels, result.unconfirmed.found, result.unconfirmed.alerts) == (2, 1, 1)
+    assert len(result.unconfirmed.missed) == 1
+
+
 def test_events_a_second_come_from_the_clock_alone() -> None:
     ticks = iter([10.0, 12.0])
     assert evaluate(stream(), (), clock=lambda: next(ticks)).events_per_s == 2.0

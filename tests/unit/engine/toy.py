@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact
@@ -26,7 +26,7 @@ ADDED = event("Added(uint256 amount)", Added)
 
 class Toy(Instance):
     protocol = "toy"
-    events: ClassVar[Sequence[EventSpec[Any]]] = (ADDED,)
+    events: Sequence[EventSpec[Any]] = (ADDED,)
 
     def __init__(self, *, reads: bool = True) -> None:
         super().__init__(1, Deployment(chain="toy", protocol="toy", address=HOME))

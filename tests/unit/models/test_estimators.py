@@ -13,6 +13,10 @@ from river import anomaly, base, metrics
 from river.checks import common
 
 from defiwatch.models.forest import EarlyHalfSpaceTrees
+from defiwatch.models.calibration import TailCalibrator
+from defiwatch.models.forecasts import SteppedForecaster
+from defiwatch.models.hours import HourProfile
+from defiwatch.models.liquidations import CorrectedProbability
 from defiwatch.models.priors import PRIORS
 from defiwatch.models.scaler import SurprisalScaler
 
@@ -44,6 +48,8 @@ ESTIMATORS: dict[str, tuple[Callable[[], Any], bool]] = {
     "forest": (lambda: EarlyHalfSpaceTrees(seed=42), True),
     "small forest": (lambda: EarlyHalfSpaceTrees(n_trees=5, height=4, window_size=50, first_window=16, seed=1), True),
     "scaler": (lambda: SurprisalScaler(), False),
+    "hours": (lambda: HourProfile(), False),
+    "correction": (lambda: CorrectedProbability(), True),
 }
 
 PLAIN = (
@@ -93,6 +99,14 @@ def test_rivers_checks_with_data(estimator: str, name: str) -> None:
         assert not isinstance(make(), base.AnomalyDetector)
         return
     getattr(common, name)(make(), Swaps(300, squashed=squashed))
+
+
+@pytest.mark.parametrize("make", [TailCalibrator, SteppedForecaster])
+@pytest.mark.parametrize(
+    "name", [name for name in PLAIN if name not in ("check_tags", "check_pickling_supports_roundtrip")]
+)
+def test_rivers_plain_checks_on_what_is_no_estimator(make: Callable[[], Any], name: str) -> None:
+    getattr(common, name)(make())
 
 
 def test_anomalies_rank_above_the_rest() -> None:

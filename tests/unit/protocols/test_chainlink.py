@@ -14,8 +14,11 @@ from defiwatch.errors import ConfigError, ReadError
 from defiwatch.protocols.chainlink import (
     AGGREGATOR,
     ANSWER_UPDATED,
+    BOUNDS_AFTER_S,
     DESCRIPTION,
     LATEST_ROUND_DATA,
+    MAX_ANSWER,
+    MIN_ANSWER,
     NEW_ROUND,
     OCR1_TRANSMISSION,
     OCR2_TRANSMISSION,
@@ -240,3 +243,54 @@ def test_a_hostile_description_is_harmless() -> None:
 def test_a_deployment_without_feeds_is_refused() -> None:
     with pytest.raises(ConfigError, match="feeds = "):
         Chainlink(1, Deployment(chain="x", protocol="chainlink"))
+
+
+def followed(description: str = "ETH / USD", price: int = 2000 * 10**8) -> Player:
+    it = player()
+    it.block(at(1, 1000))
+    it.read(
+        [
+            answer(AGGREGATOR, PROXY, AGG),
+            answer(DECIMALS, PROXY, 8),
+            answer(DESCRIPTION, PROXY, description),
+            answer(LATEST_ROUND_DATA, PROXY, PHASE4 | 7, price, 900, 990, PHASE4 | 6),
+        ]
+    )
+    return it
+
+
+def told(it: Player) -> Feed:
+    (feed,) = it.instance.feeds(it.book)
+    return feed
+
+
+def test_an_answer_that_was_carried_over_says_so_until_a_new_one_comes() -> None:
+    it = followed()
+    assert (told(it).round_id - told(it).answered_in_round, told(it).started_at) == (1, 900)
+    it.block(at(2, 1010), pushed(2001 * 10**8, 8, 1010))
+    assert told(it).answered_in_round == told(it).round_id == PHASE4 | 8
+
+
+def test_bounds_are_read_once_of_the_aggregator_when_the_start_is_over() -> None:
+    it = followed()
+    bounds = {(AGG, MIN_ANSWER.selector), (AGG, MAX_ANSWER.selector)}
+    it.block(at(2, 1000 + BOUNDS_AFTER_S - 1))
+    assert not bounds & set(it.wants())
+    it.block(at(3, 1000 + BOUNDS_AFTER_S))
+    assert bounds <= set(it.wants())
+    it.read([answer(MIN_ANSWER, AGG, 100), refusal(MAX_ANSWER, AGG)])
+    assert (told(it).min_answer, told(it).max_answer) == (100, 0)
+    assert not bounds & set(it.wants())
+    it.block(at(4, 10_000))
+    assert not bounds & set(it.wants())
+    it.read([answer(AGGREGATOR, PROXY, NEW)])
+    assert told(it).min_answer == 0
+    it.block(at(5, 10_000 + BOUNDS_AFTER_S))
+    assert (NEW, MIN_ANSWER.selector) in it.wants()
+
+
+def test_a_sequencers_status_is_no_price_and_no_fault() -> None:
+    it = followed("L2 Sequencer Uptime Status Feed", 0)
+    assert (told(it).sequencer, told(it).unknown, told(it).quote, told(it).started_at) == (True, "", "", 900)
+    it.block(at(2, 1010), pushed(1, 8, 1010))
+    assert (told(it).answer, told(it).started_at) == (1, 1010)

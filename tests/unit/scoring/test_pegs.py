@@ -38,13 +38,14 @@ def after(deviation: float, seconds: float, step: float = 60.0) -> Peg:
     [
         (-0.003, 90_000, None),
         (-0.008, 0, None),
-        (-0.008, 240, None),
-        (-0.008, 300, "info"),
+        (-0.008, 60, None),
+        (-0.008, 120, "info"),
         (-0.008, 1740, "info"),
         (-0.008, 1800, "warning"),
-        (-0.02, 300, "warning"),
+        (-0.02, 120, "warning"),
         (0.008, 7200, "critical"),
-        (-0.12, 240, None),
+        (-0.12, 60, None),
+        (-0.12, 240, "warning"),
         (-0.12, 300, "critical"),
     ],
 )

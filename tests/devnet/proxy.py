@@ -1,0 +1,442 @@
+"""A fault proxy in front of a node: an endpoint that fails, lags, limits, forgets and lies, on request or by chance.
+
+It runs in a thread of its own, speaks HTTP and websocket, and keeps every byte that was sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass, field, fields
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from defiwatch.domain.keccak import keccak
+
+Json = dict[str, Any]
+_TOO_MANY = {"code": -32005, "message": "query returned more than 10000 results"}
+_NO_METHOD = {"code": -32601, "message": "the method does not exist/is not available"}
+
+
+@dataclass
+class Faults:
+    """What is wrong with the endpoint. Chances are 0..1 for each message, times in seconds.
+
+    latency       waits up to so long before it answers
+    refuse        429, with Retry-After (over a websocket: the error -32005)
+    fail          502 (over a websocket: no answer)
+    lose          takes a question and never answers it
+    double        sends an answer or a notice twice
+    drop_note     leaves a head unannounced
+    late_note     announces a head up to so much later, so perhaps after the next
+    hung          takes everything, answers and announces nothing
+    max_range     blocks that one eth_getLogs may span
+    stuck_at      shows no block above that height
+    forked_from   shows other hashes from that height on, linked among themselves
+    truncate_logs leaves a log out of an eth_getLogs answer
+    empty_logs    answers eth_getLogs with nothing
+    alter_logs    changes a log in an eth_getLogs answer
+    removed_logs  marks the logs of an answer as removed
+    alter_receipts  changes a log in a block's receipts
+    without       methods that do not exist
+    """
+
+    latency: float = 0.0
+    refuse: float = 0.0
+    retry_after: float = 0.1
+    fail: float = 0.0
+    lose: float = 0.0
+    double: float = 0.0
+    drop_note: float = 0.0
+    late_note: float = 0.0
+    hung: bool = False
+    max_range: int | None = None
+    stuck_at: int | None = None
+    forked_from: int | None = None
+    truncate_logs: float = 0.0
+    empty_logs: float = 0.0
+    alter_logs: float = 0.0
+    removed_logs: float = 0.0
+    alter_receipts: float = 0.0
+    without: frozenset[str] = frozenset()
+
+
+@dataclass
+class Proxy:
+    """The proxy. Use as a context manager; `faults` may be changed at any time from any thread.
+
+    http, ws    the node's own URLs
+    bodies      everything that was sent to it
+    asked       how often each method was asked
+    happened    how often each fault struck
+    """
+
+    http: str
+    ws: str
+    seed: int = 0
+    faults: Faults = field(default_factory=Faults)
+    bodies: list[bytes] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+        self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="fault proxy", daemon=True)
+        self._ports = (0, 0)
+        self._connections: set[ServerConnection] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._subscribers: dict[str, ServerConnection] = {}
+        self._names = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._forged: dict[str, str] = {}
+        """A real hash -> the one shown for it."""
+        self._genuine: dict[str, str] = {}
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._ready.wait(20):
+            raise RuntimeError("the proxy did not start")
+        if self._failure is not None:
+            raise RuntimeError("the proxy did not start") from self._failure
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+        if self._failure is not None:
+            raise RuntimeError("the proxy failed") from self._failure
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self._ports[1]}"
+
+    def set(self, **faults: Any) -> None:
+        """These faults and no others."""
+        self.faults = Faults(**faults)
+
+    def kill(self) -> None:
+        """Cut every connection, in the middle of whatever it is."""
+        self._call(self._cut())
+
+    def _call(self, what: Coroutine[Any, Any, None]) -> Future[None]:
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(what, self._loop)
+
+    async def _cut(self) -> None:
+        self.happened["killed"] += 1
+        for connection in list(self._connections):
+            connection.transport.abort()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - told to the thread that started this one
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with httpx.AsyncClient(timeout=60.0, trust_env=False) as client:
+            self._client = client
+            http = await asyncio.start_server(self._http_connection, "127.0.0.1", 0)
+            ws: Server = await serve(self._ws_connection, "127.0.0.1", 0, close_timeout=0.1, max_size=2**28)
+            self._ports = (http.sockets[0].getsockname()[1], next(iter(ws.sockets)).getsockname()[1])
+            heads = asyncio.create_task(self._follow())
+            self._ready.set()
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait((stopping, heads), return_when=asyncio.FIRST_COMPLETED)
+            failed = heads.exception() if heads.done() else None
+            for task in (heads, stopping, *self._tasks):
+                task.cancel()
+            await self._cut()
+            http.close()
+            ws.close()
+            await asyncio.gather(heads, stopping, *self._tasks, return_exceptions=True)
+            if failed is not None:
+                raise failed
+
+    def _spawn(self, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- heads -----------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Hand the node's heads on to whoever subscribed here."""
+        async with connect(self.ws, max_size=2**28) as upstream:
+            await upstream.send(
+                json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
+            )
+            async for message in upstream:
+                note = json.loads(message)
+                if "params" in note:
+                    self._announce(note["params"]["result"])
+
+    def _announce(self, header: Json) -> None:
+        faults = self.faults
+        above = faults.stuck_at is not None and int(header["number"], 16) > faults.stuck_at
+        if faults.hung or above or self._strikes("drop_note"):
+            return
+        shown = self._forge(header)
+        for _ in range(2 if self._strikes("double") else 1):
+            delay = self._rng.uniform(0.0, faults.late_note) if faults.late_note else 0.0
+            self._spawn(self._note(shown, delay))
+
+    async def _note(self, header: Json, delay: float) -> None:
+        await asyncio.sleep(delay)
+        for name, connection in list(self._subscribers.items()):
+            params = {"subscription": name, "result": header}
+            with contextlib.suppress(ConnectionClosed):
+                await connection.send(json.dumps({"jsonrpc": "2.0", "method": "eth_subscription", "params": params}))
+
+    # -- transports ------------------------------------------------------------------------------------------------
+
+    async def _http_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                size = next(
+                    int(line.split(b":")[1])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length")
+                )
+                body = await reader.readexactly(size)
+                status, more, text = await self._http_answer(body)
+                lines = [f"HTTP/1.1 {status} X", f"content-length: {len(text)}", *more]
+                writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + text)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _http_answer(self, body: bytes) -> tuple[int, list[str], bytes]:
+        self.bodies.append(body)
+        await self._delay()
+        if self._strikes("refuse"):
+            return 429, [f"retry-after: {self.faults.retry_after:g}"], b"slow down"
+        if self._strikes("fail"):
+            return 502, [], b"<html>bad gateway</html>"
+        return 200, ["content-type: application/json"], json.dumps(await self._answer(json.loads(body))).encode()
+
+    async def _ws_connection(self, connection: ServerConnection) -> None:
+        self._connections.add(connection)
+        try:
+            async for message in connection:
+                body = message.encode() if isinstance(message, str) else message
+                self.bodies.append(body)
+                self._spawn(self._ws_answer(connection, json.loads(body)))
+        except ConnectionClosed:
+            pass
+        finally:
+            self._connections.discard(connection)
+            self._subscribers = {k: c for k, c in self._subscribers.items() if c is not connection}
+
+    async def _ws_answer(self, connection: ServerConnection, request: Any) -> None:
+        await self._delay()
+        answer: Any
+        if self._strikes("fail"):
+            return
+        if self._strikes("refuse"):
+            ids = [one["id"] for one in request] if isinstance(request, list) else request["id"]
+            fault = {"code": -32005, "message": "rate limit: too many requests"}
+            answer = (
+                [{"jsonrpc": "2.0", "id": i, "error": fault} for i in ids]
+                if isinstance(ids, list)
+                else {"jsonrpc": "2.0", "id": ids, "error": fault}
+            )
+        elif isinstance(request, dict) and request["method"] in ("eth_subscribe", "eth_unsubscribe"):
+            answer = {"jsonrpc": "2.0", "id": request["id"], "result": self._subscription(connection, request)}
+        else:
+            answer = await self._answer(request)
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(2 if self._strikes("double") else 1):
+                await connection.send(json.dumps(answer))
+
+    def _subscription(self, connection: ServerConnection, request: Json) -> Any:
+        self.asked[request["method"]] += 1
+        if request["method"] == "eth_unsubscribe":
+            return self._subscribers.pop(request["params"][0], None) is not None
+        self._names += 1
+        name = hex(self._names)
+        self._subscribers[name] = connection
+        return name
+
+    async def _delay(self) -> None:
+        faults = self.faults
+        if faults.latency:
+            await asyncio.sleep(self._rng.uniform(0.0, faults.latency))
+        if faults.hung or self._strikes("lose"):
+            await asyncio.sleep(3600)
+
+    def _strikes(self, fault: str) -> bool:
+        chance: float = getattr(self.faults, fault)
+        if not chance or self._rng.random() >= chance:
+            return False
+        self.happened[fault] += 1
+        return True
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    async def _answer(self, request: Any) -> Any:
+        if isinstance(request, dict):
+            return (await self._answers([request]))[0]
+        return await self._answers(request)
+
+    async def _answers(self, requests: list[Json]) -> list[Json]:
+        answers: dict[int, Json] = {}
+        passed: list[Json] = []
+        for place, request in enumerate(requests):
+            self.asked[request["method"]] += 1
+            error = self._refusal(request)
+            if error is not None:
+                answers[place] = {"jsonrpc": "2.0", "id": request["id"], "error": error}
+            else:
+                passed.append({**request, "id": place, "params": self._inward(request)})
+        if passed:
+            response = await self._client.post(self.http, json=passed)
+            for answer in response.json():
+                request = requests[answer["id"]]
+                answers[answer["id"]] = self._outward(request, {**answer, "id": request["id"]})
+        return [answers[place] for place in range(len(requests))]
+
+    def _refusal(self, request: Json) -> Json | None:
+        method, faults = request["method"], self.faults
+        if method in faults.without:
+            return _NO_METHOD
+        if method == "eth_getLogs" and faults.max_range is not None and "fromBlock" in request["params"][0]:
+            wanted = request["params"][0]
+            if int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16) + 1 > faults.max_range:
+                self.happened["max_range"] += 1
+                return _TOO_MANY
+        return None
+
+    def _inward(self, request: Json) -> Any:
+        """The question as the node is asked it."""
+        params = request["params"]
+        if self._genuine:
+            params = json.loads(_swapped(json.dumps(params), self._genuine))
+        stuck = self.faults.stuck_at
+        if stuck is not None and request["method"] == "eth_getBlockByNumber" and params[0] == "latest":
+            return [hex(stuck), *params[1:]]
+        if stuck is not None and request["method"] == "eth_getLogs" and "toBlock" in params[0]:
+            return [{**params[0], "toBlock": hex(min(stuck, int(params[0]["toBlock"], 16)))}]
+        return params
+
+    def _outward(self, request: Json, answer: Json) -> Json:
+        """The node's answer as it is shown."""
+        result = answer.get("result")
+        method = request["method"]
+        if method.startswith("eth_getBlockBy") and result is not None:
+            stuck = self.faults.stuck_at
+            if stuck is not None and int(result["number"], 16) > stuck:
+                return {**answer, "result": None}
+            return {**answer, "result": self._forge(result)}
+        if method == "eth_getLogs" and isinstance(result, list):
+            result = self._falsify(result)
+        elif method == "eth_getBlockReceipts" and isinstance(result, list):
+            full = [receipt for receipt in result if receipt["logs"]]
+            if full and self._strikes("alter_receipts"):
+                receipt = self._rng.choice(full)
+                receipt["logs"] = self._altered(receipt["logs"])
+        if self._forged and result is not None:
+            result = json.loads(_swapped(json.dumps(result), self._forged))
+        return {**answer, "result": result} if "result" in answer else answer
+
+    def _falsify(self, logs: list[Json]) -> list[Json]:
+        if logs and self._strikes("empty_logs"):
+            return []
+        if logs and self._strikes("truncate_logs"):
+            gone = self._rng.randrange(len(logs))
+            logs = logs[:gone] + logs[gone + 1 :]
+        if logs and self._strikes("alter_logs"):
+            logs = self._altered(logs)
+        if logs and self._strikes("removed_logs"):
+            logs = [{**log, "removed": True} for log in logs]
+        return logs
+
+    def _altered(self, logs: list[Json]) -> list[Json]:
+        """One log with another amount: the last of its data that is not empty, else one log less."""
+        full = [i for i, log in enumerate(logs) if len(log["data"]) > 2]
+        if not full:
+            return logs[:-1]
+        at = self._rng.choice(full)
+        data = logs[at]["data"]
+        last = f"{int(data[-1], 16) ^ 1:x}"
+        return [*logs[:at], {**logs[at], "data": data[:-1] + last}, *logs[at + 1 :]]
+
+    def _forge(self, header: Json) -> Json:
+        """A header as a forked endpoint shows it: another hash, on another parent."""
+        since = self.faults.forked_from
+        if since is None or int(header["number"], 16) < since:
+            return header
+        self.happened["forged"] += 1
+        names = ["hash"] if int(header["number"], 16) == since else ["hash", "parentHash"]
+        for name in names:
+            fake = "0x" + keccak(bytes.fromhex(header[name][2:])).hex()
+            self._forged[header[name]], self._genuine[fake] = fake, header[name]
+        return {**header, **{name: self._forged[header[name]] for name in names}}
+
+
+def _swapped(text: str, names: dict[str, str]) -> str:
+    for one, other in names.items():
+        text = text.replace(one, other)
+    return text
+
+
+Weather = Callable[[random.Random], Faults]
+
+FOUL: dict[str, Weather] = {
+    "slow": lambda rng: Faults(latency=rng.uniform(0.01, 0.15)),
+    "limited": lambda rng: Faults(refuse=rng.uniform(0.2, 0.9), retry_after=0.2),
+    "failing": lambda rng: Faults(fail=rng.uniform(0.2, 0.9)),
+    "losing": lambda rng: Faults(lose=rng.uniform(0.05, 0.3)),
+    "hung": lambda _: Faults(hung=True),
+    "deaf": lambda rng: Faults(drop_note=rng.uniform(0.3, 1.0)),
+    "jumbled": lambda rng: Faults(double=rng.uniform(0.2, 1.0), late_note=rng.uniform(0.05, 0.5)),
+    "narrow": lambda rng: Faults(max_range=rng.choice((1, 3, 20)), latency=0.02),
+    "removed": lambda rng: Faults(removed_logs=rng.uniform(0.2, 0.9)),
+}
+"""Weather that a collector lives through without any check of what it is told."""
+
+LIES: dict[str, Weather] = {
+    "altering": lambda rng: Faults(alter_logs=rng.uniform(0.3, 1.0)),
+    "truncating": lambda rng: Faults(truncate_logs=rng.uniform(0.3, 1.0)),
+    "empty": lambda rng: Faults(empty_logs=rng.uniform(0.3, 1.0)),
+}
+"""Weather that only a check against the header finds out."""
+
+
+def names() -> set[str]:
+    """Every fault that there is."""
+    return {one.name for one in fields(Faults)}
