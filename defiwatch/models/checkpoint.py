@@ -13,20 +13,18 @@ import msgspec
 
 from defiwatch.errors import StoreError
 from defiwatch.models.budget import KeptBudget
-from defiwatch.models.forecasts import KeptForecasts
-from defiwatch.models.liquidations import KeptLiquidations
+from defiwatch.models.outlook import KeptOutlook
 from defiwatch.models.stage import KeptModels
 
 SCHEMA = "defiwatch.checkpoint/1"
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What is kept over a restart. `models` by chain id; `cursor` is where the frames went on, in the owner's words."""
+    """What is kept over a restart. `models` and `outlooks` by chain id; `cursor` is where the frames went on, in the owner's words."""
 
     models: dict[str, KeptModels]
     budget: KeptBudget | None = None
-    forecasts: dict[str, KeptForecasts] = {}
-    liquidations: dict[str, KeptLiquidations] = {}
+    outlooks: dict[str, KeptOutlook] = {}
     cursor: dict[str, str] = {}
 
 

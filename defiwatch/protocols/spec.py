@@ -1,8 +1,8 @@
 """What a protocol is: one value in one file. The seam between protocols, state, engine and collectors.
 
 A protocol's code is pure: everything that it learns it writes to the `Book` that it is handed (journaled, so that a
-reorg undoes it), and what it needs from a contract it names as data (`Call`), which a collector executes and the engine hands
-back through `Instance.on_read`. Nothing here knows whether the frames are live or replayed.
+reorg undoes it), and what it needs from a contract it names as data (`Call`), which a collector executes and the engine
+hands back through `Instance.on_read`. Nothing here knows whether the frames are live or replayed.
 """
 
 from __future__ import annotations

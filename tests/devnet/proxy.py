@@ -165,7 +165,9 @@ class Proxy:
         self._loop = asyncio.get_running_loop()
         async with httpx.AsyncClient(timeout=60.0, trust_env=False) as client:
             self._client = client
-            http = await asyncio.start_server(self._http_connection, "127.0.0.1", 0)
+            http = await asyncio.start_server(
+                lambda reader, writer: self._spawn(self._http_connection(reader, writer)), "127.0.0.1", 0
+            )
             ws: Server = await serve(self._ws_connection, "127.0.0.1", 0, close_timeout=0.1, max_size=2**28)
             self._ports = (http.sockets[0].getsockname()[1], next(iter(ws.sockets)).getsockname()[1])
             heads = asyncio.create_task(self._follow())

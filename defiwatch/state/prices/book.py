@@ -289,7 +289,10 @@ class PriceBook:
         return self._solved
 
     def _reprice(self, asset: str) -> None:
-        """Price one asset anew that measures no other: what a whole solution would give, at a part of its cost."""
+        """Price one asset anew that measures no other: what a whole solution would give, at a part of its cost.
+
+        (But that assumed prices of other assets keep the time at which they were assumed.)
+        """
         if self._solved is None:
             return
         quotes = [(key, self._quotes[key]) for key in self._pairs_of.get(asset, ())]

@@ -1,0 +1,137 @@
+"""Endpoints that fail, lag, limit and lie, at random: no block missed, no event twice, the state of a clean run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+
+from defiwatch.config import parse
+from defiwatch.domain.frames import BlockFrame, Frame, HealthFrame, ReadsFrame, RemovedFrame, VerifiedFrame
+from defiwatch.domain.risk import Alert
+from defiwatch.domain.units import from_hex
+from defiwatch.engine import Engine, run_live
+from defiwatch.engine.line import Line
+from tests.devnet.config import config_toml
+from tests.devnet.model import Devnet
+from tests.devnet.proxy import FOUL, LIES, Faults, Proxy, Weather
+from tests.devnet.scenario import Scenario
+
+SOAK = bool(os.environ.get("DEFIWATCH_SOAK"))
+SEEDS = range(1, 1 + int(os.environ.get("DEFIWATCH_SEEDS", "1")))
+
+pytestmark = [pytest.mark.devnet, pytest.mark.timeout(600 if SOAK else 280)]
+
+CHAIN = 31337
+
+
+@dataclass
+class Seen:
+    """What one engine was told."""
+
+    engine: Engine
+    frames: list[Frame] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+
+    @property
+    def line(self) -> Line:
+        return self.engine.lines[CHAIN]
+
+    def stack(self) -> list[BlockFrame]:
+        """The chain that the frames make, held to their promise: linked, each block once, removed newest first."""
+        stack: list[BlockFrame] = []
+        for frame in self.frames:
+            if isinstance(frame, RemovedFrame):
+                assert stack.pop().header.hash == frame.hash
+            elif isinstance(frame, BlockFrame):
+                if stack:
+                    assert frame.header.parent_hash == stack[-1].header.hash
+                    assert from_hex(frame.header.number) == from_hex(stack[-1].header.number) + 1
+                stack.append(frame)
+            elif isinstance(frame, ReadsFrame):
+                assert frame.block_hash == stack[-1].header.hash
+        return stack
+
+    def health(self, state: str) -> list[HealthFrame]:
+        return [frame for frame in self.frames if isinstance(frame, HealthFrame) and frame.state == state]
+
+
+def engine(devnet: Devnet, rpc: Sequence[str], more: str = "", watch: Sequence[str] = ()) -> Seen:
+    """An engine on these endpoints. `more`: lines for its chain."""
+    text = config_toml(devnet, rpc=rpc, watch=watch)
+    config = parse(text.replace("confirmations = 6", f"confirmations = 6\nblock_time = 0.5\n{more}"), "devnet")
+    alerts: list[Alert] = []
+    frames: list[Frame] = []
+    made = Engine(config, on_alert=alerts.append, on_frame=lambda _, frame: frames.append(frame))
+    return Seen(made, frames, alerts)
+
+
+async def at_head(seen: Seen, devnet: Devnet, seconds: float = 60.0) -> None:
+    """Wait until the engine stands on the chain's head with all its reads."""
+    wanted = str(devnet.chain.node.block()["hash"]).lower()
+    async with asyncio.timeout(seconds):
+        while (head := seen.line.intake.head) is None or head.hash != wanted or seen.line.wants():
+            await asyncio.sleep(0.01)
+
+
+async def watch(runs: Sequence[Seen], devnet: Devnet, story: Iterator[None]) -> None:
+    """Run engines side by side while the story is told."""
+    stop = asyncio.Event()
+    tasks = [
+        asyncio.create_task(run_live(one.engine, lookback=2_000, duration=None, once=False, stop=stop)) for one in runs
+    ]
+    try:
+        for one in runs:
+            await at_head(one, devnet)
+        while await asyncio.to_thread(next, story, False) is None:
+            await asyncio.sleep(0)
+        for one in runs:
+            await at_head(one, devnet)
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+def storm(
+    scenario: Scenario, proxies: Sequence[Proxy], rng: random.Random, weathers: dict[str, Weather]
+) -> Iterator[None]:
+    """The story, told under changing weather; fair at the end."""
+    steps = scenario.steps()
+    for step in steps:
+        for proxy in proxies:
+            if rng.random() < 0.25:
+                calm = rng.random() < 0.4
+                proxy.faults = Faults() if calm else weathers[rng.choice(sorted(weathers))](rng)
+            if rng.random() < 0.04:
+                proxy.kill()
+        step.run()
+        yield
+    for proxy in proxies:
+        proxy.set()
+
+
+def same_chain(seen: Seen, clean: Seen) -> None:
+    """Both hold the same blocks with the same logs, and the same state."""
+    ours, theirs = seen.stack(), clean.stack()
+    assert [b.header.hash for b in ours] == [b.header.hash for b in theirs]
+    assert [b.logs for b in ours] == [b.logs for b in theirs]
+    assert seen.line.intake.book.digest() == clean.line.intake.book.digest()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_storm_ends_in_the_state_of_a_clean_run(devnet: Devnet, scenario: Scenario, seed: int) -> None:
+    node = devnet.chain.node
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(Proxy(node.http_url, node.ws_url, seed=2 * seed + i)) for i in range(2)]
+        clean = engine(devnet, [node.ws_url, node.http_url])
+        seen = engine(devnet, [proxies[0].ws_url, proxies[1].http_url])
+        story = storm(scenario, proxies, random.Random(seed), FOUL)
+        asyncio.run(watch([clean, seen], devnet, story))
+        struck = sum((proxy.happened for proxy in proxies), start=type(proxies[0].happened)())
+    assert sum(struck.values()) > 50, struck
+    same_chain(seen, clean)
