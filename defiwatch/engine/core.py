@@ -30,7 +30,8 @@ from defiwatch.domain.view import Snapshot, SourceRow
 from defiwatch.engine.judge import Judge, alert_budget
 from defiwatch.engine.line import Line, LineSettings
 from defiwatch.engine.picture import picture
-from defiwatch.errors import ConfigError, DecodeError, RecordingError
+from defiwatch.errors import ConfigError, DecodeError, RecordingError, StoreError
+from defiwatch.models.checkpoint import Checkpoint
 from defiwatch.protocols.registry import create
 
 
@@ -57,6 +58,7 @@ class Engine:
         self.progress: float | None = None
         self.lines: dict[int, Line] = {}
         self.budget = alert_budget(config)
+        self._restored: Checkpoint | None = None
         self.sources: dict[str, SourceRow] = {}
         self.counted: dict[str, int] = {}
         self.events_per_s = 0.0
@@ -140,6 +142,37 @@ class Engine:
             events_per_s=self.events_per_s,
         )
 
+    def checkpoint(self, cursor: dict[str, str] | None = None) -> Checkpoint:
+        """What was learnt up to now, to be kept over a restart; `cursor` says where the frames go on."""
+        chains = [(str(chain_id), line.judge) for chain_id, line in sorted(self.lines.items()) if chain_id != MARKET]
+        return Checkpoint(
+            models={chain: judge.models.dump() for chain, judge in chains},
+            budget=self.budget.dump(),
+            outlooks={chain: judge.outlook.dump() for chain, judge in chains},
+            cursor=dict(cursor or {}),
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take up what `checkpoint` gave, before the first frame. What was learnt under other settings is told as a
+        notice and learnt anew."""
+        self._restored = checkpoint
+        if checkpoint.budget is not None:
+            self.budget.load(checkpoint.budget)
+        for line in self.lines.values():
+            self._restore(line)
+
+    def _restore(self, line: Line) -> None:
+        chain = str(line.settings.chain_id)
+        if self._restored is None:
+            return
+        try:
+            if chain in self._restored.models:
+                line.judge.models.load(self._restored.models[chain])
+            if chain in self._restored.outlooks:
+                line.judge.outlook.load(self._restored.outlooks[chain])
+        except StoreError as error:
+            self.notice(f"{line.settings.name}: {error}; its models start anew")
+
     def notice(self, text: str) -> None:
         """Tell something that is no alert, once."""
         count = self.counted.get(text, 0)
@@ -193,6 +226,7 @@ class Engine:
         )
         judge = self._judge(settings)
         self.lines[chain.chain_id] = Line(settings, instances, judge)
+        self._restore(self.lines[chain.chain_id])
 
     def _market(self) -> None:
         settings = LineSettings(MARKET, "market", 0)

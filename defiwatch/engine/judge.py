@@ -17,7 +17,7 @@ from defiwatch.domain.units import to_float
 from defiwatch.engine.intake import Applied, Intake
 from defiwatch.engine.watch import Watch
 from defiwatch.features import Features
-from defiwatch.models import AlertBudget, Models
+from defiwatch.models import AlertBudget, Models, Outlook, scene
 from defiwatch.protocols.spec import Book
 from defiwatch.scoring import PER_DECADE, PositionJudge, Quoted, assess, assess_deviation, position_gone, source_silent
 from defiwatch.state.hours import traded
@@ -50,6 +50,8 @@ class Judge:
         self.settings = config.alerts
         self.features = Features(duration(config.alerts.drain_window))
         self.models = Models(config.models)
+        self.outlook = Outlook()
+        """Forecasts and P(liquidation)."""
         self.budget = budget or alert_budget(config)
         """What the user wants to see of learned alerts; one for all lines."""
         self.alerts = AlertBook(config.alerts, depth=depth)
@@ -121,6 +123,7 @@ class Judge:
         self.prices.refresh(feeds, pools, now, positions)
         markets = [market for instance in intake.instances for market in instance.markets(intake.book, at)]
         vaults = [vault for instance in intake.instances for vault in instance.vaults(intake.book)]
+        self.outlook.note(scene(at, positions, markets, pools))
         for assessment in self.watch.on_block(intake.book, pools, feeds, markets, vaults, now, at):
             alerts += self._update(assessment, at, now, trust)
         return alerts + self._deviations(now, at, trust)
@@ -151,12 +154,17 @@ class Judge:
     def on_undone(self, block: BlockRef, now: float) -> list[Alert]:
         """A reorg took `block` away."""
         self.standing = {key: item for key, item in self.standing.items() if item[0].block < block.number}
+        self.outlook.undo(block.number)
         return list(self.alerts.undo_block(block, now))
 
     def learn(self, observations: Iterable[Observation]) -> None:
         """The block of these observations is confirmed."""
         for observation in observations:
             self.models.learn(observation)
+
+    def confirm(self, number: int) -> None:
+        """The blocks up to `number` are confirmed."""
+        self.outlook.confirm(number)
 
     def _score(self, observations: Iterable[Observation], at: BlockRef, now: float, trust: Trust) -> list[Alert]:
         alerts: list[Alert] = []

@@ -196,8 +196,9 @@ class Line:
 
     def _learn(self, head: BlockRef) -> None:
         while self._unlearnt and self._unlearnt[0][0].number <= head.number - self.settings.confirmations:
-            _, observations = self._unlearnt.popleft()
+            at, observations = self._unlearnt.popleft()
             self.judge.learn(observations)
+            self.judge.confirm(at.number)
 
     def _verified(self, frame: VerifiedFrame) -> None:
         if frame.trust in ("single", "quorum", "consistent", "proof"):

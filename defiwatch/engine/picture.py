@@ -184,6 +184,7 @@ def _positions(line: Line) -> Iterable[PositionRow]:
             time=float(position.time),
             source=line.settings.name,
             trust=line.trust_of(line.intake.head),
+            p_liquidation=line.judge.outlook.chances(position) if factor is not None else {},
             unknown=position.unknown,
         )
 
@@ -256,5 +257,6 @@ def _prices(line: Line) -> Iterable[PriceRow]:
 def _models(line: Line) -> Iterable[ModelRow]:
     if line.settings.chain_id != MARKET:
         yield from line.judge.models.report()
+        yield from line.judge.outlook.report()
     else:
         yield from line.judge.budget.report()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from defiwatch.models.budget import AlertBudget
+from defiwatch.models.outlook import Outlook, scene
 from defiwatch.models.stage import Models
 
-__all__ = ["AlertBudget", "Models"]
+__all__ = ["AlertBudget", "Models", "Outlook", "scene"]

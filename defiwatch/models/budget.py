@@ -75,6 +75,7 @@ class Tracker:
 
     def pass_time(self, time: float) -> None:
         """Time went on to `time` (Unix seconds): the threshold falls."""
+        time = float(time)
         if self.begun is None:
             self.begun = self.time = time
         elapsed = (time - self.time) * self.per_s

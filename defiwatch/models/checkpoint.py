@@ -20,7 +20,7 @@ SCHEMA = "defiwatch.checkpoint/1"
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What is kept over a restart. `models` and `outlooks` by chain id; `cursor` is where the frames went on, in the owner's words."""
+    """What is kept over a restart. `models` and `outlooks` by chain id; `cursor` says where the frames go on."""
 
     models: dict[str, KeptModels]
     budget: KeptBudget | None = None

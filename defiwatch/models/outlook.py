@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from defiwatch.domain.events import BlockRef
-from defiwatch.domain.risk import Position
-from defiwatch.domain.units import BPS, UINT256_MAX, WAD, YEAR_S
+from defiwatch.domain.risk import Market, Pool, Position
+from defiwatch.domain.units import BPS, UINT256_MAX, WAD, YEAR_S, ratio, to_float
 from defiwatch.domain.view import ModelRow
 from defiwatch.models.forecasts import Forecasts, Interval, KeptForecasts
 from defiwatch.models.liquidations import FrozenLeg, KeptLiquidations, Liquidations, Mark
@@ -22,6 +22,9 @@ FAST_S = 6.0 * 3600.0
 
 NEAREST = 3.0
 """Positions above this factor are no cases: nothing would be learnt from them."""
+
+CASES_S = 300.0
+"""Seconds between two looks for positions that need a new case."""
 
 PUSH_S = 3600.0
 """Seconds between two oracle pushes, where nothing else is known."""
@@ -55,6 +58,7 @@ class KeptOutlook(msgspec.Struct, frozen=True):
     fast: KeptVolatilities
     marks: dict[str, Mark]
     time: float
+    opened: float | None
 
 
 class Outlook:
@@ -71,6 +75,7 @@ class Outlook:
         self.fast = Volatilities(half_life_s=FAST_S)
         self._marks: dict[str, Mark] = {}
         self._time = 0.0
+        self._opened = -math.inf
         self._noted: deque[Scene] = deque()
 
     def note(self, scene: Scene) -> None:
@@ -118,6 +123,7 @@ class Outlook:
             _kept(self.fast),
             dict(self._marks),
             self._time,
+            self._opened if math.isfinite(self._opened) else None,
         )
 
     def load(self, kept: KeptOutlook) -> None:
@@ -127,6 +133,7 @@ class Outlook:
         _take(self.slow, kept.slow)
         _take(self.fast, kept.fast)
         self._marks, self._time = dict(kept.marks), kept.time
+        self._opened = -math.inf if kept.opened is None else kept.opened
 
     def _learn(self, scene: Scene) -> None:
         time = float(scene.at.time)
@@ -134,16 +141,18 @@ class Outlook:
             self.forecasts.observe("volatility", asset, time, scene.prices[asset])
         for one, other in _ratios(scene.positions):
             if scene.prices.get(one, 0.0) > 0.0 and scene.prices.get(other, 0.0) > 0.0:
-                ratio = scene.prices[one] / scene.prices[other]
-                self.forecasts.observe("volatility", f"{one}/{other}", time, ratio)
+                relative = scene.prices[one] / scene.prices[other]
+                self.forecasts.observe("volatility", f"{one}/{other}", time, relative)
         for kind, series in sorted(scene.levels):
             self.forecasts.observe(kind, series, time, scene.levels[kind, series])
         self.slow.observe(time, scene.prices)
         self.fast.observe(time, scene.prices)
         self._mark(scene, time)
         self.liquidations.observe(time, self._marks)
-        for position in scene.positions:
-            self._open(position, time)
+        if time >= self._opened + CASES_S:
+            self._opened = time
+            for position in scene.positions:
+                self._open(position, time)
 
     def _mark(self, scene: Scene, time: float) -> None:
         """Follow prices, and the indices by the rates that held since the block before."""
@@ -194,6 +203,29 @@ class Outlook:
         slow, fast = self.slow.of_position(position), self.fast.of_position(position)
         regime = math.log(fast / slow) if slow > 0.0 and fast > 0.0 else 0.0
         return {"volatility_regime": regime, "push_interval": math.log1p(push_s / 3600.0)}
+
+
+def scene(at: BlockRef, positions: Sequence[Position], markets: Iterable[Market], pools: Iterable[Pool]) -> Scene:
+    """What a block shows, from the rows that the protocols give. Prices are those that lending markets use, in USD."""
+    prices: dict[str, float] = {}
+    for position in positions:
+        if position.base == "USD" and not position.unknown:
+            for leg in position.legs:
+                if leg.price > 0:
+                    prices[leg.asset] = to_float(leg.price, position.base_decimals)
+    levels: dict[tuple[str, str], float] = {}
+    rates: dict[str, tuple[float, float]] = {}
+    for market in markets:
+        name = market.id.split(":")[0]
+        if market.supplied > 0 and not market.unknown:
+            levels["utilisation", f"{market.protocol}:{market.id}"] = ratio(market.borrowed, market.supplied)
+        rates[f"{market.protocol}:{name}:{market.asset}"] = (market.supply_rate, market.borrow_rate)
+    for pool in pools:
+        if not pool.unknown and len(pool.reserves) == 2 and any(pool.reserves) and pool.price > 0.0:
+            held = to_float(pool.reserves[1], pool.decimals[1])
+            held += to_float(pool.reserves[0], pool.decimals[0]) * pool.price
+            levels["value", f"{pool.protocol}:{pool.id}"] = held
+    return Scene(at, prices, levels, tuple(positions), rates)
 
 
 def mark_key(position: Position, asset: str) -> str:

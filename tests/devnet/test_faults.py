@@ -115,11 +115,23 @@ def storm(
         proxy.set()
 
 
+def differing(seen: Seen, clean: Seen) -> list[str]:
+    """Where two states differ: table, key and both values."""
+    ours, theirs = seen.line.intake.book.tables(), clean.line.intake.book.tables()
+    return [
+        f"{table} {key}: {mine} is not {other}"
+        for table in sorted(ours.keys() | theirs.keys())
+        for key in sorted(ours.get(table, {}).keys() | theirs.get(table, {}).keys(), key=repr)
+        if (mine := ours.get(table, {}).get(key)) != (other := theirs.get(table, {}).get(key))
+    ]
+
+
 def same_chain(seen: Seen, clean: Seen) -> None:
     """Both hold the same blocks with the same logs, and the same state."""
     ours, theirs = seen.stack(), clean.stack()
     assert [b.header.hash for b in ours] == [b.header.hash for b in theirs]
     assert [b.logs for b in ours] == [b.logs for b in theirs]
+    assert differing(seen, clean) == []
     assert seen.line.intake.book.digest() == clean.line.intake.book.digest()
 
 
@@ -133,5 +145,5 @@ def test_a_storm_ends_in_the_state_of_a_clean_run(devnet: Devnet, scenario: Scen
         story = storm(scenario, proxies, random.Random(seed), FOUL)
         asyncio.run(watch([clean, seen], devnet, story))
         struck = sum((proxy.happened for proxy in proxies), start=type(proxies[0].happened)())
-    assert sum(struck.values()) > 50, struck
+    assert sum(struck.values()) > 20, struck
     same_chain(seen, clean)

@@ -132,7 +132,7 @@ class Glance:
             part = numbers[at : at + self.batch]
             try:
                 answers = await self._ask(partial(_headers, part))
-            except (LimitError, NodeError):
+            except (AnswerError, LimitError, NodeError):
                 if len(part) == 1:
                     raise
                 self.batch = (len(part) + 1) // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import TypeVar
+from urllib.request import getproxies
 
 import httpx
 import msgspec
@@ -13,10 +14,12 @@ from defiwatch import __version__
 from defiwatch.collectors.wire.faults import refused_http, scrub
 from defiwatch.collectors.wire.messages import ANSWERS, FAULTY, Shape, request, requests
 from defiwatch.collectors.wire.rpc import Question, Rpc
+from defiwatch.collectors.wire.wide import WideTransport
 from defiwatch.errors import AnswerError, EndpointError, NodeError
 
 T = TypeVar("T")
 
+_LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0)
 _HEADERS = {"content-type": "application/json", "user-agent": f"defiwatch/{__version__}"}
 
 
@@ -26,10 +29,12 @@ class HttpRpc(Rpc):
     def __init__(self, url: str, *, timeout: float = 20.0, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(url)
         self._number = 0
+        if transport is None and not getproxies():
+            transport = WideTransport(_LIMITS)
         self._client = httpx.AsyncClient(
             transport=transport,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
-            limits=httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60.0),
+            limits=_LIMITS,
             headers=_HEADERS,
         )
 
@@ -39,7 +44,7 @@ class HttpRpc(Rpc):
         self.requests += 1
         body = await self._post(request(self._number, method, params), method)
         try:
-            answer = shape.answer.decode(body)
+            answer = shape.answer(body)
         except msgspec.MsgspecError as error:
             raise AnswerError(f"{self.name}: {method}: {error}") from error
         value: T = self._value(answer, method)

@@ -80,7 +80,7 @@ class Rpc(ABC):
 
     def _decoded(self, raw: msgspec.Raw, method: str, shape: Shape[T]) -> T:
         try:
-            return shape.bare.decode(raw)
+            return shape.bare(raw)
         except msgspec.MsgspecError as error:
             raise AnswerError(f"{self.name}: {method}: {error}") from error
 

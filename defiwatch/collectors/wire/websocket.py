@@ -54,7 +54,7 @@ class Subscription(Generic[T]):
             await self._arrived.wait()
         note = self._notes.popleft()
         try:
-            return self.shape.bare.decode(note)
+            return self.shape.bare(note)
         except msgspec.MsgspecError as error:
             raise AnswerError(f"subscription {self.id}: {error}") from error
 
@@ -85,7 +85,7 @@ class WebSocketRpc(Rpc):
                 open_timeout=self._timeout,
                 close_timeout=1.0,
                 max_size=_MAX_MESSAGE,
-                max_queue=64,
+                max_queue=1024,
                 compression=None,
                 user_agent_header=f"defiwatch/{__version__}",
             )
@@ -175,16 +175,14 @@ class WebSocketRpc(Rpc):
     async def _read(self, connection: ClientConnection) -> None:
         """Hand every message to whoever waits for it, until the connection ends."""
         try:
-            async for data in connection:
-                self._take(data)
-            self._drop(EndpointError(f"{self.name}: the server closed the connection"))
+            while True:
+                self._take(await connection.recv(decode=False))
         except ConnectionClosed as error:
             self._drop(EndpointError(f"{self.name}: connection lost: {scrub(str(error), self.url)}"))
 
-    def _take(self, data: str | bytes) -> None:
-        many = data[:1] in ("[", b"[")
+    def _take(self, data: bytes) -> None:
         try:
-            messages = MESSAGES.decode(data) if many else [MESSAGE.decode(data)]
+            messages = MESSAGES.decode(data) if data[:1] == b"[" else (MESSAGE.decode(data),)
         except msgspec.MsgspecError as error:
             # Without a readable id nobody can be told but all who wait.
             self._fail(AnswerError(f"{self.name}: a message that is no JSON-RPC: {error}"))

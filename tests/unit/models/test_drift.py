@@ -6,6 +6,7 @@ import math
 import random
 
 import msgspec
+
 from defiwatch.config import Models as Settings
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.learning import Observation

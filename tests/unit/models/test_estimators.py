@@ -12,9 +12,9 @@ import pytest
 from river import anomaly, base, metrics
 from river.checks import common
 
-from defiwatch.models.forest import EarlyHalfSpaceTrees
 from defiwatch.models.calibration import TailCalibrator
 from defiwatch.models.forecasts import SteppedForecaster
+from defiwatch.models.forest import EarlyHalfSpaceTrees
 from defiwatch.models.hours import HourProfile
 from defiwatch.models.liquidations import CorrectedProbability
 from defiwatch.models.priors import PRIORS

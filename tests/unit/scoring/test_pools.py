@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from defiwatch.config import Alerts
 from defiwatch.domain.events import BlockRef
-from defiwatch.domain.learning import FeatureSurprise, Observation, Surprise
+from defiwatch.domain.learning import GROUPS, FeatureSurprise, Observation, Surprise
 from defiwatch.domain.risk import Assessment, Subject
 from defiwatch.features import FEATURES
 from defiwatch.scoring import assess, assess_drain, assess_pool
-from defiwatch.scoring.pools import GROUPS
+from defiwatch.scoring.pools import 
 from defiwatch.scoring.words import WORDS
 
 AT = BlockRef(1, 100, "0xb10c", 1_700_000_000)
