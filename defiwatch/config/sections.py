@@ -135,7 +135,9 @@ class Alerts(Section, frozen=True, forbid_unknown_fields=True):
     health_factor_critical: float = 1.03
     p_liquidation_warning: float = 0.05
     p_liquidation_critical: float = 0.30
-    min_debt_usd: float = 0.0
+    health_factor_safe: float = 1.5
+    """What counts as safe: the factor that a proposed repayment or top-up reaches."""
+    min_debt_usd: float = 50.0
     anomaly_score: float = 70.0
     drain_share: float = 0.20
     """Part of a pool's value that leaves within `drain_window`."""

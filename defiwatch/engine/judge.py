@@ -9,7 +9,7 @@ import msgspec
 from defiwatch.alerts import AlertBook
 from defiwatch.config import Config, duration
 from defiwatch.domain.events import BadDebt, BlockRef, Fact, Liquidated, Swapped
-from defiwatch.domain.frames import InputFrame, QuoteFrame
+from defiwatch.domain.frames import HealthFrame, InputFrame, QuoteFrame
 from defiwatch.domain.ids import MARKET
 from defiwatch.domain.learning import Observation
 from defiwatch.domain.risk import Alert, Assessment, Finality, Pool, Position, Trust
@@ -19,7 +19,17 @@ from defiwatch.engine.watch import Watch
 from defiwatch.features import Features
 from defiwatch.models import AlertBudget, Models, Outlook, scene
 from defiwatch.protocols.spec import Book
-from defiwatch.scoring import PER_DECADE, PositionJudge, Quoted, assess, assess_deviation, position_gone, source_silent
+from defiwatch.scoring import (
+    PER_DECADE,
+    PositionJudge,
+    Quoted,
+    assess,
+    assess_deviation,
+    position_gone,
+    source_gap,
+    source_silent,
+    source_untrusted,
+)
 from defiwatch.state.hours import traded
 from defiwatch.state.prices import Deviation, PriceBook
 
@@ -124,7 +134,7 @@ class Judge:
         markets = [market for instance in intake.instances for market in instance.markets(intake.book, at)]
         vaults = [vault for instance in intake.instances for vault in instance.vaults(intake.book)]
         self.outlook.note(scene(at, positions, markets, pools))
-        for assessment in self.watch.on_block(intake.book, pools, feeds, markets, vaults, now, at):
+        for assessment in self.watch.on_block(intake.book, pools, feeds, markets, vaults, float(at.time), at):
             alerts += self._update(assessment, at, now, trust)
         return alerts + self._deviations(now, at, trust)
 
@@ -146,6 +156,16 @@ class Judge:
         if self.chain_id == MARKET:
             return []
         return self._update(source_silent(self.name, self.chain_id, seconds, self.settings), None, now, "single")
+
+    def on_health(self, frame: HealthFrame, now: float) -> list[Alert]:
+        """What became of an endpoint of this chain, or (by the chain's own name) of the chain as a whole."""
+        found: list[Assessment] = []
+        detail = frame.detail or ""
+        if frame.state in ("untrusted", "live"):
+            found.append(source_untrusted(frame.source, self.chain_id, detail, wrong=frame.state == "untrusted"))
+        if frame.source == self.name and frame.state in ("behind", "live"):
+            found.append(source_gap(self.name, self.chain_id, detail, open_=frame.state == "behind"))
+        return [alert for assessment in found for alert in self._update(assessment, None, now, "single")]
 
     def on_input(self, frame: InputFrame, now: float) -> bool:
         """What the user says of an alert."""

@@ -8,13 +8,12 @@ from pathlib import Path
 import msgspec
 
 from defiwatch.domain.events import BlockRef
-from defiwatch.domain.ids import MARKET
 from defiwatch.domain.keccak import keccak
 from defiwatch.domain.learning import Observation
 from defiwatch.engine.core import Engine
 from defiwatch.engine.line import Line
 from defiwatch.errors import StoreError
-from defiwatch.models.checkpoint import Checkpoint, pack, unpack
+from defiwatch.models.checkpoint import pack, unpack
 from defiwatch.sinks.ledger import FILE_NAME, Kept, KeptChain, LedgerStore
 from defiwatch.state.kept import Changes, changes, restore
 
@@ -80,13 +79,11 @@ def gather(engine: Engine) -> tuple[dict[int, Changes], dict[str, bytes]]:
     """What changed in every chain's book since the last call, and the rest whole: as `LedgerStore.save` takes it."""
     chains: dict[int, Changes] = {}
     meta = {_CONFIG: fingerprint(engine)}
-    models = {}
     for chain_id, line in sorted(engine.lines.items()):
         line.intake.book.track()
         chains[chain_id] = changes(line.intake.book)
         meta[f"line.{chain_id}"] = msgspec.json.encode(_state(line))
-        models[str(chain_id)] = line.judge.models.dump()
-    meta[_MODELS] = pack(Checkpoint(models=models))
+    meta[_MODELS] = pack(engine.checkpoint())
     return chains, meta
 
 
@@ -132,10 +129,6 @@ def _take_up(line: Line, state: _LineState) -> None:
 
 def _models(engine: Engine, meta: Mapping[str, bytes]) -> None:
     try:
-        checkpoint = unpack(meta.get(_MODELS, b""))
-        for chain_id, line in engine.lines.items():
-            learnt = checkpoint.models.get(str(chain_id))
-            if learnt is not None and chain_id != MARKET:
-                line.judge.models.load(learnt)
+        engine.restore(unpack(meta.get(_MODELS, b"")))
     except StoreError as error:
         engine.notice(f"what the models had learnt cannot be used, they start cold: {error}")

@@ -35,6 +35,13 @@ from defiwatch.engine.judge import Judge
 from defiwatch.protocols.abi import Call
 from defiwatch.protocols.spec import Instance, LogFilter, Scan
 
+CHECK_EVERY = 50
+"""Blocks between two readings of what only confirms (a market's totals)."""
+
+
+_TRUST_KEPT = 4096
+"""Blocks whose grade of trust is remembered."""
+
 
 class LineSettings(msgspec.Struct, frozen=True):
     """What a line is told of its chain. `block_time` in seconds."""
@@ -59,6 +66,7 @@ class Line:
         self.last_block_seen: float | None = None
         """By the clock of arrival (ticks), Unix seconds; None before the first tick."""
         self.arrival = 0.0
+        self._check_at = 0
         self.warming: float | None = None
         """How much of the warm-up is done, 0..1; None once it is over."""
         self._unlearnt: deque[tuple[BlockRef, tuple[Observation, ...]]] = deque()
@@ -71,8 +79,14 @@ class Line:
         return self.intake.filters()
 
     def wants(self) -> Sequence[Call]:
-        """The reads still open at the head."""
-        return self.intake.wants()
+        """The reads still open at the head; every `CHECK_EVERY` blocks those too that only confirm."""
+        return (*self.intake.wants(), *self._checks())
+
+    def _checks(self) -> Sequence[Call]:
+        head = self.intake.head
+        if head is None or head.number < self._check_at:
+            return ()
+        return [call for instance in self.intake.instances for call in instance.checks(self.intake.book, head)]
 
     def scans(self) -> Sequence[Scan]:
         """The history that is still open."""
@@ -126,7 +140,9 @@ class Line:
         if isinstance(frame, TickFrame):
             return self._tick(frame)
         if isinstance(frame, HealthFrame):
-            return []
+            if frame.chain_id != self.settings.chain_id:
+                return []
+            return self.judge.on_health(frame, max(self.arrival, time_of(frame) or 0.0))
         if isinstance(frame, InputFrame):
             self.judge.on_input(frame, self.clock.now)
         return []
@@ -175,6 +191,8 @@ class Line:
     def _reads(self, frame: ReadsFrame) -> list[Alert]:
         at_head = self.intake.on_reads(frame)
         head = self.intake.head
+        if at_head and head is not None and head.number >= self._check_at:
+            self._check_at = head.number + CHECK_EVERY
         if not at_head or head is None or self.intake.wants():
             return []
         return self._judge_positions(head)
@@ -203,6 +221,8 @@ class Line:
     def _verified(self, frame: VerifiedFrame) -> None:
         if frame.trust in ("single", "quorum", "consistent", "proof"):
             self.trust[frame.hash.lower()] = frame.trust  # type: ignore[assignment]
+            if len(self.trust) > _TRUST_KEPT:
+                self.trust = dict(list(self.trust.items())[_TRUST_KEPT // 2 :])
 
     def _tick(self, frame: TickFrame) -> list[Alert]:
         self.arrival = max(self.arrival, time_of(frame) or 0.0)

@@ -26,6 +26,9 @@ NEAREST = 3.0
 CASES_S = 300.0
 """Seconds between two looks for positions that need a new case."""
 
+KNOWN_S = 1800.0
+"""Seconds that a position's pairs must have been watched before a probability is told of it."""
+
 PUSH_S = 3600.0
 """Seconds between two oracle pushes, where nothing else is known."""
 
@@ -37,6 +40,16 @@ class Scene(msgspec.Struct, frozen=True):
     at: BlockRef
     prices: dict[str, float]
     levels: dict[tuple[str, str], float]
+    positions: tuple[Position, ...]
+    rates: dict[str, tuple[float, float]]
+
+
+class KeptScene(msgspec.Struct, frozen=True):
+    """A scene as a checkpoint holds it: JSON has no pairs for keys."""
+
+    at: BlockRef
+    prices: dict[str, float]
+    levels: tuple[tuple[str, str, float], ...]
     positions: tuple[Position, ...]
     rates: dict[str, tuple[float, float]]
 
@@ -59,6 +72,7 @@ class KeptOutlook(msgspec.Struct, frozen=True):
     marks: dict[str, Mark]
     time: float
     opened: float | None
+    noted: tuple[KeptScene, ...] = ()
 
 
 class Outlook:
@@ -95,7 +109,12 @@ class Outlook:
             self._learn(self._noted.popleft())
 
     def chances(self, position: Position, *, push_s: float = PUSH_S, drift: float = 0.0) -> dict[str, float]:
-        """P(crossed, if nothing is done) by horizon, 0..1, never falling with the horizon; {} without debt."""
+        """P(crossed, if nothing is done) by horizon, 0..1, never falling with the horizon; {} without debt.
+
+        {} also where the ratio that the position rests on was watched for less than `KNOWN_S`: a prior is no knowledge.
+        """
+        if self.slow.known(position) < KNOWN_S:
+            return {}
         formulas = self._formulas(position, push_s, drift)
         x = self._context(position, push_s)
         found: dict[str, float] = {}
@@ -115,7 +134,7 @@ class Outlook:
         return (*self.forecasts.report(), *self.liquidations.report())
 
     def dump(self) -> KeptOutlook:
-        """Everything that was learnt; what is noted and not confirmed is not kept, it comes again."""
+        """Everything that was learnt, and what is noted and not confirmed yet."""
         return KeptOutlook(
             self.forecasts.dump(),
             self.liquidations.dump(),
@@ -124,6 +143,12 @@ class Outlook:
             dict(self._marks),
             self._time,
             self._opened if math.isfinite(self._opened) else None,
+            tuple(
+                KeptScene(
+                    item.at, item.prices, tuple((*key, v) for key, v in item.levels.items()), item.positions, item.rates
+                )
+                for item in self._noted
+            ),
         )
 
     def load(self, kept: KeptOutlook) -> None:
@@ -134,6 +159,10 @@ class Outlook:
         _take(self.fast, kept.fast)
         self._marks, self._time = dict(kept.marks), kept.time
         self._opened = -math.inf if kept.opened is None else kept.opened
+        self._noted = deque(
+            Scene(item.at, item.prices, {(k, s): v for k, s, v in item.levels}, item.positions, item.rates)
+            for item in kept.noted
+        )
 
     def _learn(self, scene: Scene) -> None:
         time = float(scene.at.time)

@@ -106,6 +106,10 @@ class Instance(ABC):
         """Want everything of these accounts, whether an event named them or not. Replaces an earlier list."""
         return
 
+    def checks(self, book: Book, at: BlockRef) -> Sequence[Call]:  # noqa: ARG002 - most protocols have nothing to check
+        """Reads that only confirm what events told; asked now and then, and they need not be answered."""
+        return ()
+
     def scans(self, book: Book) -> Sequence[Scan]:  # noqa: ARG002 - most protocols need no history
         """The history that it still needs. () once done."""
         return ()

@@ -13,7 +13,7 @@ from defiwatch.scoring.positions import (
     position_gone,
 )
 from defiwatch.scoring.prices import Quoted, assess_deviation
-from defiwatch.scoring.sources import source_silent
+from defiwatch.scoring.sources import source_gap, source_silent, source_untrusted
 
 __all__ = [
     "PER_DECADE",
@@ -29,5 +29,7 @@ __all__ = [
     "liquidation_executed",
     "nearest",
     "position_gone",
+    "source_gap",
     "source_silent",
+    "source_untrusted",
 ]

@@ -1,4 +1,4 @@
-"""Silence is an alert: a source that says nothing leaves everything above it unknown."""
+"""Sources that are silent, proved wrong or left something out: what rests on them is unknown, so it is an alert."""
 
 from __future__ import annotations
 
@@ -33,5 +33,43 @@ def source_silent(name: str, chain_id: ChainId, silent_s: float, settings: Alert
         score=score,
         reasons=reasons,
         title=f"{name}: silent for {span(silent_s)}" if severity else f"{name}: speaks again",
+        evidence=Evidence(),
+    )
+
+
+def source_untrusted(source: str, chain_id: ChainId, detail: str, *, wrong: bool) -> Assessment:
+    """`source.untrusted`: what `source` (an endpoint, or the chain as a whole) said was proved wrong, or it serves
+    another chain; clears once it is taken up again and says nothing wrong (`wrong` False).
+
+    80 points: what it said before may be wrong as well.
+    """
+    reasons = (Reason("untrusted", 1.0, 80.0, detail or "what it said was proved wrong"),) if wrong else ()
+    score, told = settle(reasons)
+    return Assessment(
+        key=alert_key(chain_id, "source", source, "untrusted"),
+        kind="source.untrusted",
+        subject=Subject("source", chain_id, "source", source, source),
+        severity="critical" if wrong else None,
+        score=score,
+        reasons=told,
+        title=f"{source}: {detail or 'proved wrong'}" if wrong else f"{source}: taken up again",
+        evidence=Evidence(),
+    )
+
+
+def source_gap(name: str, chain_id: ChainId, detail: str, *, open_: bool) -> Assessment:
+    """`source.gap`: blocks of the chain `name` are missing (after downtime, or because the endpoints fail) and are
+    being fetched; clears when all of them came. 60 points: what happened in them is not known yet.
+    """
+    reasons = (Reason("gap", 1.0, 60.0, detail or "blocks are missing"),) if open_ else ()
+    score, told = settle(reasons)
+    return Assessment(
+        key=alert_key(chain_id, "source", name, "gap"),
+        kind="source.gap",
+        subject=Subject("source", chain_id, "source", name, name),
+        severity="warning" if open_ else None,
+        score=score,
+        reasons=told,
+        title=f"{name}: {detail or 'blocks are missing'}" if open_ else f"{name}: no block is missing any more",
         evidence=Evidence(),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -55,6 +56,11 @@ def head(number: int) -> dict[str, object]:
     }
 
 
+def cork(connection: ServerConnection, *, on: bool) -> None:
+    if hasattr(socket, "TCP_CORK"):
+        connection.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(on))
+
+
 async def main(logs: int, heads: int) -> None:
     result = json.dumps([log(i) for i in range(logs)])
 
@@ -75,17 +81,20 @@ async def main(logs: int, heads: int) -> None:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    async def socket(connection: ServerConnection) -> None:
+    async def websocket(connection: ServerConnection) -> None:
         async for message in connection:
             body = message.encode() if isinstance(message, str) else message
             await connection.send(answer(body))
             if b"eth_subscribe" in body:
+                # Many messages to a packet, so that the client's work is counted and not how often it is woken.
+                cork(connection, on=True)
                 for number in range(1, heads + 1):
                     note = {"subscription": "0x1", "result": head(number)}
                     await connection.send(json.dumps({"jsonrpc": "2.0", "method": "eth_subscription", "params": note}))
+                cork(connection, on=False)
 
     http_server = await asyncio.start_server(http, "127.0.0.1", 0)
-    async with http_server, serve(socket, "127.0.0.1", 0, compression=None) as ws_server:
+    async with http_server, serve(websocket, "127.0.0.1", 0, compression=None) as ws_server:
         ports = [http_server.sockets[0].getsockname()[1], next(iter(ws_server.sockets)).getsockname()[1]]
         print(*ports, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -13,17 +13,19 @@ from defiwatch.collectors.chain import logs
 from defiwatch.collectors.chain.asks import Ask, AskHeader, AskHeaders, AskLatest, AskLogs
 from defiwatch.collectors.chain.endpoints import Endpoints
 from defiwatch.collectors.chain.filters import Wanted
-from defiwatch.collectors.chain.health import Change, Health
+from defiwatch.collectors.chain.health import Health
 from defiwatch.collectors.chain.history import History, Piece
 from defiwatch.collectors.chain.ledger import Ledger
 from defiwatch.collectors.chain.reads import Reads
+from defiwatch.collectors.chain.telling import Telling
+from defiwatch.collectors.chain.trust import Finding, Verifier
 from defiwatch.collectors.seam import Emit, Needs
 from defiwatch.collectors.wire import HEADER, Rpc
-from defiwatch.config import Chain, duration, mask
+from defiwatch.config import Chain, duration
 from defiwatch.domain.events import BlockRef
-from defiwatch.domain.frames import BlockFrame, Header, HealthFrame, ReadsFrame
+from defiwatch.domain.frames import BlockFrame, Header, ReadsFrame
 from defiwatch.domain.ids import Hash
-from defiwatch.domain.units import from_hex, iso
+from defiwatch.domain.units import from_hex
 from defiwatch.errors import AnswerError, EndpointError, LimitError, NodeError, UnknownBlockError
 from defiwatch.protocols.abi import Call
 from defiwatch.protocols.spec import LogFilter
@@ -31,6 +33,8 @@ from defiwatch.protocols.spec import LogFilter
 _MAX_ROUNDS = 16
 _FAR = 32
 _MAX_IDLE = 1.0
+_CLOSE = 2
+_LONGEST_CHECK = 2.0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -73,7 +77,6 @@ class ChainCollector:
         self._emit = emit
         self._on_progress = on_progress
         self._until_head = until_head
-        self._wall = wall
         self._lookback = lookback
         self._start_at = start_at
         self._stirred = asyncio.Event()
@@ -87,6 +90,8 @@ class ChainCollector:
             open_rpc=open_rpc,
         )
         self._reads = Reads(self._endpoints)
+        self._verifier = Verifier(chain, self._endpoints, self._stirred.set)
+        self._telling = Telling(chain, emit, wall)
         self._history = History(self._endpoints, self._stirred.set)
         self._filters: Sequence[LogFilter] = ()
         self._wanted = Wanted(())
@@ -118,6 +123,7 @@ class ChainCollector:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 self._tasks.clear()
+                await self._verifier.close()
                 await self._history.close()
 
     # -- the parts of a turn ---------------------------------------------------------------------------------------
@@ -129,8 +135,10 @@ class ChainCollector:
         self._raise_faults()
         self._health.judge(now)
         for change in self._health.changes():
-            await self._tell(change)
-        await self._tell_notices()
+            await self._telling.change(change)
+        notices, self._ledger.notices = self._ledger.notices, []
+        await self._telling.notices(notices, self._ledger)
+        self._verifier.settle()
         self._endpoints.raise_if_hopeless()
         if self._health.active is not None:
             self._set_pace(self._health.active)
@@ -142,7 +150,7 @@ class ChainCollector:
                 self._send(ask)
         if await self._step():
             return False
-        if self._until_head and self._ledger.at_head and self._history.idle:
+        if self._until_head and self._ledger.at_head and self._history.idle and self._verifier.idle:
             return True
         await self._rest(loop.time())
         return False
@@ -167,12 +175,18 @@ class ChainCollector:
 
     async def _step(self) -> bool:
         """Emit one frame, or take one piece of history. False if there is none."""
-        frame = self._ledger.take()
+        if self._verifier.findings:
+            await self._take_finding(self._verifier.findings.popleft())
+            return True
+        frame = self._ledger.take() if self._verifier.has_room else None
+        if isinstance(frame, BlockFrame):
+            frame = await self._checked(frame)
+            await self._emit(frame)
+            self._follow_filters()
+            await self._after_block(frame)
+            return True
         if frame is not None:
             await self._emit(frame)
-            if isinstance(frame, BlockFrame):
-                self._follow_filters()
-                await self._after_block(frame)
             return True
         if self._unread is not None and self._ledger.at_head and self._until_head:
             await self._read_open(self._unread)
@@ -181,6 +195,27 @@ class ChainCollector:
             await self._take_piece(self._history.pieces.get_nowait())
             return True
         return False
+
+    async def _checked(self, frame: BlockFrame) -> BlockFrame:
+        """The block as it is to be emitted. Close to the head it waits a little for its check, so that what is told of
+        it can say how far it is trusted; further below, the finding follows it.
+        """
+        patience = min(self.chain.block_time / 2, _LONGEST_CHECK) if self._ledger.behind <= _CLOSE else 0.0
+        finding = await self._verifier.check(frame, self._wanted, patience)
+        if finding is None:
+            return frame
+        await self._telling.finding(finding)
+        return finding.correct or frame
+
+    async def _take_finding(self, finding: Finding) -> None:
+        """A finding that comes after its block."""
+        header = finding.frame.header
+        if not self._ledger.owns(from_hex(header.number), header.hash):
+            return
+        if finding.correct is None:
+            await self._telling.finding(finding)
+        else:
+            self._ledger.correct(finding.correct.header, finding.correct.logs)
 
     async def _rest(self, now: float) -> None:
         """Wait until something happens or is due."""
@@ -219,6 +254,7 @@ class ChainCollector:
         self._filters = filters
 
     def _on_head(self, index: int, header: Header) -> None:
+        self._verifier.header_from(index, header)
         if index == self._health.active:
             self._ledger.on_head(header, asyncio.get_running_loop().time())
 
@@ -252,15 +288,24 @@ class ChainCollector:
             latest = await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER)
             if latest is not None and latest.hash:
                 self._health.head(index, from_hex(latest.number), asyncio.get_running_loop().time())
+            self._verifier.header_from(index, latest)
             return partial(ledger.on_latest, ask.id, latest)
         if isinstance(ask, AskHeader):
             header = await rpc.call("eth_getBlockByHash", [ask.hash, False], HEADER)
+            self._verifier.header_from(index, header)
             return partial(ledger.on_header, ask.id, header)
         if isinstance(ask, AskHeaders):
-            return partial(ledger.on_headers, ask.id, await _headers(rpc, ask.first, ask.last))
+            headers = await _headers(rpc, ask.first, ask.last)
+            for header in headers:
+                self._verifier.header_from(index, header)
+            return partial(ledger.on_headers, ask.id, headers)
         if isinstance(ask, AskLogs):
-            return partial(ledger.on_logs, ask.id, await logs.of_block(rpc, wanted, ask.hash))
-        return partial(ledger.on_range, ask.id, await logs.of_range(rpc, wanted, ask.first, ask.last))
+            found = await logs.of_block(rpc, wanted, ask.hash)
+            self._verifier.logs_from(index, ask.hash)
+            return partial(ledger.on_logs, ask.id, found)
+        found = await logs.of_range(rpc, wanted, ask.first, ask.last)
+        self._verifier.range_from(index, ask.first, ask.last)
+        return partial(ledger.on_range, ask.id, found)
 
     # -- reads -----------------------------------------------------------------------------------------------------
 
@@ -308,7 +353,7 @@ class ChainCollector:
                 self._reach = behind // 2
             return False
         except EndpointError as error:
-            await self._say("down", f"reads at block {number} were not answered: {error}", number)
+            await self._telling.say("down", f"reads at block {number} were not answered: {error}", number)
             return False
         if behind > 0 and self._reach is not None:
             self._reach = max(self._reach, behind)
@@ -331,39 +376,6 @@ class ChainCollector:
             for _ in range(_MAX_ROUNDS):
                 if not await self._read(self._needs.wants(), number, block_hash):
                     break
-
-    # -- health ----------------------------------------------------------------------------------------------------
-
-    async def _tell(self, change: Change) -> None:
-        url = self.chain.endpoints[change.index].url
-        await self._emit(
-            HealthFrame(
-                source=mask(url),
-                state=change.condition,
-                time=iso(self._wall()),
-                chain_id=self.chain.chain_id,
-                detail=change.detail or None,
-                height=change.height,
-                latency_ms=None if change.latency is None else round(1000 * change.latency, 1),
-            )
-        )
-
-    async def _tell_notices(self) -> None:
-        notices, self._ledger.notices = self._ledger.notices, []
-        for notice in notices:
-            await self._say("untrusted", notice, self._ledger.height)
-
-    async def _say(self, state: str, detail: str, height: int | None) -> None:
-        await self._emit(
-            HealthFrame(
-                source=self.chain.name,
-                state=state,
-                time=iso(self._wall()),
-                chain_id=self.chain.chain_id,
-                detail=detail,
-                height=height,
-            )
-        )
 
 
 async def _headers(rpc: Rpc, first: int, last: int) -> list[Header | None]:

@@ -30,6 +30,7 @@ _POLL_TRIES = 3
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _WRONG_CHAIN_PAUSE = 60.0
+_UNTRUSTED_PAUSE = 300.0
 _UNHEARD_HEADS = 2
 
 
@@ -62,6 +63,8 @@ class Endpoints:
         """Whether an endpoint announces its heads by itself."""
         self._tries = [0] * len(chain.endpoints)
         self._last_words = [""] * len(chain.endpoints)
+        self._watches: list[asyncio.Task[None] | None] = [None] * len(chain.endpoints)
+        self._proved_wrong = [""] * len(chain.endpoints)
         self._ever = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -96,13 +99,21 @@ class Endpoints:
 
         Raises what the endpoint raised; LimitError with `retry_after` if all that are connected are resting.
         """
-        now = self._now()
-        order = self.health.order(now)
-        candidates = [(i, rpc) for i in order if (rpc := self.rpcs[i]) is not None]
+        candidates = self.usable()
         if not candidates:
-            wait = self.health.wait(now)
+            wait = self.health.wait(self._now())
             raise LimitError(f"chain {self.chain.name}: no endpoint may be asked for {wait:.1f} s", retry_after=wait)
-        index, rpc = candidates[attempt % len(candidates)]
+        return await self.put(candidates[attempt % len(candidates)], question)
+
+    def usable(self) -> list[int]:
+        """The endpoints that may be asked now, best first."""
+        return [i for i in self.health.order(self._now()) if self.rpcs[i] is not None]
+
+    async def put(self, index: int, question: Callable[[int, Rpc], Awaitable[T]]) -> T:
+        """Put a question to one endpoint. Raises what it raised; EndpointError if it is not connected."""
+        rpc = self.rpcs[index]
+        if rpc is None:
+            raise EndpointError(f"chain {self.chain.name}: endpoint {index} is not connected")
         try:
             value = await question(index, rpc)
         except LimitError as error:
@@ -117,6 +128,16 @@ class Endpoints:
             raise
         self.health.served(index, rpc.latency, self._now())
         return value
+
+    def distrust(self, index: int, detail: str) -> None:
+        """What it said was proved wrong: it is left, and tried again much later."""
+        watch = self._watches[index]
+        if watch is None or self._proved_wrong[index]:
+            return
+        self._proved_wrong[index] = detail
+        self.health.wrong(index, detail, self._now())
+        watch.cancel()
+        self._stir()
 
     @staticmethod
     def _now() -> float:
@@ -135,7 +156,8 @@ class Endpoints:
                 self.health.connected(index, self._now())
                 self._stir()
                 pause = _FIRST_PAUSE
-                await self._watch(index, rpc)
+                await self._watched(index, rpc)
+                pause = _UNTRUSTED_PAUSE
             except WrongChainError as error:
                 self._tries[index] = max(self._tries[index], _START_TRIES)
                 self._last_words[index] = str(error)
@@ -156,6 +178,20 @@ class Endpoints:
             self._stir()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _watched(self, index: int, rpc: Rpc) -> None:
+        """Watch an endpoint; returns only once it is distrusted."""
+        watch = self._watches[index] = asyncio.create_task(self._watch(index, rpc))
+        try:
+            await watch
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if not self._proved_wrong[index] or (current is not None and current.cancelling()):
+                raise
+        finally:
+            watch.cancel()
+            self._watches[index] = None
+            self._proved_wrong[index] = ""
 
     async def _check_chain(self, rpc: Rpc) -> None:
         told = await rpc.call("eth_chainId", [], TEXT)

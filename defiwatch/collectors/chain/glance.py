@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -87,12 +87,12 @@ class Glance:
             raise SourceError(f"chain {self.chain.name}: it has no block {which if number is None else number}")
         return found
 
-    async def reads(self, calls: Sequence[Call], header: Header) -> list[CallResult]:
+    async def reads(self, calls: Sequence[Call], header: Header, *, patient: bool = True) -> list[CallResult]:
         """The answers at a block, in the order of `calls`; what no node answered is left out.
 
-        UnknownBlockError if no node has that block's state.
+        `patient`: a node that does not have the block's state yet is asked again. UnknownBlockError if none has it.
         """
-        return await self._reads.make(calls, from_hex(header.number), header.hash, patient=False) if calls else []
+        return await self._reads.make(calls, from_hex(header.number), header.hash, patient=patient) if calls else []
 
     async def blocks(self, filters: Sequence[LogFilter], first: int, last: int) -> list[BlockFrame]:
         """The blocks from `first` to `last` that have logs of `filters`, oldest first, without the others.
@@ -169,14 +169,12 @@ async def _logs(wanted: Wanted, first: int, last: int, _: int, rpc: Rpc) -> list
 async def _headers(numbers: Sequence[int], _: int, rpc: Rpc) -> list[Header | None]:
     if len(numbers) == 1:
         return [await rpc.call("eth_getBlockByNumber", [hex(numbers[0]), False], HEADER)]
-    return list(_told(await rpc.batch([("eth_getBlockByNumber", [hex(n), False]) for n in numbers], HEADER), rpc))
-
-
-def _told(answers: Sequence[Header | None | NodeError], rpc: Rpc) -> Iterator[Header | None]:
-    for answer in answers:
+    found: list[Header | None] = []
+    for answer in await rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers], HEADER):
         if isinstance(answer, NodeError):
-            raise AnswerError(f"{rpc.name}: a header was refused: {answer}") from answer
-        yield answer
+            raise answer
+        found.append(answer)
+    return found
 
 
 def _place(log: RawLog) -> int:

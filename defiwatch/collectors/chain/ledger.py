@@ -71,6 +71,8 @@ class Ledger:
         self._first = first
         self._cold = first is None and not self._own
         self._began = bool(self._own)
+        self._resumed = bool(self._own) or first is not None
+        self._reached = False
         self._lookback = lookback
         self._depth = depth
         self._near = min(max(confirmations, 8), 32)
@@ -136,6 +138,11 @@ class Ledger:
         height, following = self.height, self.next_number
         return 0 if height is None or following is None else max(0, height - following + 1)
 
+    @property
+    def resumed(self) -> bool:
+        """Whether blocks that are missing are a gap: some were handed out, or were there before."""
+        return self._resumed or self._reached
+
     def owns(self, number: int, block_hash: Hash) -> bool:
         """Whether that block was handed out and not removed, nor is about to be."""
         return self._own.get(number) == block_hash and (self._remove_to is None or number <= self._remove_to)
@@ -166,6 +173,21 @@ class Ledger:
 
     def recheck(self) -> None:
         """Ask what is newest: a log came with `removed: true`, or another endpoint serves from now on."""
+        self._want_latest = True
+
+    def correct(self, header: Header, logs: Sequence[RawLog]) -> None:
+        """A block that was handed out was not what its hash stands for: it, and all above, come again.
+
+        `header` and `logs` are what it should have been.
+        """
+        number = from_hex(header.number)
+        if not self.owns(number, header.hash):
+            return
+        self._segment = None
+        self._search = 0
+        self._keep(header)
+        self._logs[header.hash] = tuple(logs)
+        self._cut(number - 1)
         self._want_latest = True
 
     def on_latest(self, ask: int, header: Header | None, now: float) -> None:
@@ -539,6 +561,7 @@ class Ledger:
             self._base = number
         self._own[number] = header.hash
         self._tip = number
+        self._reached = self._reached or self.at_head
         self._cold, self._began = False, True
         self._pool.pop(header.hash, None)
         self._doubted.pop(header.hash, None)

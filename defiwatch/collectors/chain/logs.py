@@ -19,6 +19,11 @@ async def of_block(rpc: Rpc, wanted: Wanted, block_hash: Hash) -> list[RawLog]:
     return [log for log in found if wanted.admits(log)]
 
 
+async def every(rpc: Rpc, block_hash: Hash) -> Sequence[RawLog]:
+    """All logs of one block, wanted or not."""
+    return await rpc.call("eth_getLogs", [{"blockHash": block_hash}], LOGS)
+
+
 async def of_range(rpc: Rpc, wanted: Wanted, first: int, last: int) -> list[RawLog]:
     """The wanted logs of a range of heights, both ends included. LimitError with `too_large` if it must be halved."""
     found: list[RawLog] = []

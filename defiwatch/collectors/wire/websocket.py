@@ -85,7 +85,7 @@ class WebSocketRpc(Rpc):
                 open_timeout=self._timeout,
                 close_timeout=1.0,
                 max_size=_MAX_MESSAGE,
-                max_queue=1024,
+                max_queue=256,
                 compression=None,
                 user_agent_header=f"defiwatch/{__version__}",
             )

@@ -15,7 +15,6 @@ from defiwatch.domain.learning import GROUPS, FeatureSurprise, Observation, Surp
 from defiwatch.domain.risk import Assessment, Subject
 from defiwatch.features import FEATURES
 from defiwatch.scoring import assess, assess_drain, assess_pool
-from defiwatch.scoring.pools import 
 from defiwatch.scoring.words import WORDS
 
 AT = BlockRef(1, 100, "0xb10c", 1_700_000_000)

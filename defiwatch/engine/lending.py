@@ -1,0 +1,88 @@
+"""Lending positions looked at from all sides, at one block: desk, prices and outlook brought together. Wiring only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from defiwatch.domain.events import BlockRef
+from defiwatch.domain.ids import Address
+from defiwatch.domain.risk import Position
+from defiwatch.engine.line import Line
+from defiwatch.models import Outlook
+from defiwatch.protocols.spec import Book, Instance
+from defiwatch.state.lending.desk import Desks, instance_of
+from defiwatch.state.lending.insight import Insight, insight, market_prices
+from defiwatch.state.lending.oracles import Kind
+from defiwatch.state.lending.suppose import suppose
+from defiwatch.state.prices import PriceBook
+
+
+class Lending:
+    """What can be said of the positions of some deployments at one block. `target`: the factor that counts as safe."""
+
+    def __init__(
+        self,
+        instances: Sequence[Instance],
+        book: Book,
+        at: BlockRef,
+        *,
+        target: float,
+        prices: PriceBook | None = None,
+        outlook: Outlook | None = None,
+    ) -> None:
+        self.at = at
+        self.target = target
+        self.desks = Desks(instances, book, at)
+        self._instances = instances
+        self._book = book
+        self._prices = prices
+        self._outlook = outlook
+
+    @classmethod
+    def of(cls, line: Line, target: float) -> Lending | None:
+        """That of a line at its head; None before the first block."""
+        head = line.intake.head
+        if head is None:
+            return None
+        judge = line.judge
+        return cls(
+            line.intake.instances, line.intake.book, head, target=target, prices=judge.prices, outlook=judge.outlook
+        )
+
+    def insight(
+        self,
+        position: Position,
+        *,
+        kinds: Mapping[Address, Kind] | None = None,
+        wallet: Mapping[Address, int] | None = None,
+    ) -> Insight | None:
+        """The position from all sides; None for one of a deployment that is not here."""
+        desk = self.desks.of(position)
+        if desk is None:
+            return None
+        told = market_prices(position, self._prices) if self._prices is not None else {}
+        return insight(position, desk, target=self.target, market_prices=told, kinds=kinds, wallet=wallet)
+
+    def volatility(self, position: Position) -> tuple[float, float] | None:
+        """Of the collateral-to-debt ratio: (a year, watched seconds behind it); None while nothing was learnt of it."""
+        if self._outlook is None or position.unknown or position.debt_base == 0:
+            return None
+        known = self._outlook.slow.known(position)
+        return (self._outlook.slow.of_position(position), min(known, 1e12)) if known > 0.0 else None
+
+    def chances(self, position: Position) -> dict[str, float]:
+        """P(liquidated, if nothing is done) by horizon; {} while the volatility is not known."""
+        if self._outlook is None or self.volatility(position) is None:
+            return {}
+        return self._outlook.chances(position)
+
+    def suppose(
+        self, position: Position, shocks: Mapping[Address, float], repays: Mapping[Address, int]
+    ) -> tuple[Position, Lending]:
+        """The position as it would stand after moves of prices and repayments, and the view that belongs to it."""
+        instance = instance_of(self._instances, self._book, position)
+        if instance is None:
+            return position, self
+        after, book = suppose(instance, self._book, self.at, position, shocks, repays)
+        view = Lending(self._instances, book, self.at, target=self.target, prices=self._prices, outlook=self._outlook)
+        return after, view
