@@ -16,7 +16,7 @@ import msgspec
 
 from defiwatch.collectors.chain.probe import BATCHES, RANGES, Probe
 from defiwatch.collectors.wire import HEADER, TEXT, connect
-from defiwatch.config import Chain, Config, Endpoint, mask
+from defiwatch.config import Chain, Config, Endpoint, duration, mask, rate
 from defiwatch.domain.units import from_hex, iso
 from defiwatch.errors import EndpointError, ExitCode
 
@@ -26,6 +26,24 @@ Verdict: TypeAlias = Literal["ok", "stale", "wrong_chain", "unreachable"]
 
 _STALE_BLOCKS = 10
 _STALE_AT_LEAST_S = 60.0
+
+
+class RequestNeeds(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests a minute that a chain takes at its head, about, at each grade of trust; `asked` is the configured one.
+
+    Counted: the head where it is polled, two questions for logs, one for reads (every `reads`, else every block), what
+    stands by; then one for the receipts (consistent), one more endpoint's header (proof), `quorum` less one (quorum).
+    A block with very many reads, and catching up, take more.
+    """
+
+    single: float
+    quorum: float
+    consistent: float
+    proof: float
+    asked: float
+    budget: float | None = None
+    """What the budgets of the chain and of its endpoints allow a minute; None where none is set."""
+    fits: bool | None = None
 
 
 class EndpointReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +77,7 @@ class ChainReport(msgspec.Struct, frozen=True, kw_only=True):
     chain_id: int
     ok: bool
     endpoints: tuple[EndpointReport, ...]
+    needs: RequestNeeds | None = None
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,9 +119,20 @@ def render(report: CheckReport) -> list[str]:
         for one in chain.endpoints:
             lines.append(f"  {one.url}: {one.verdict.replace('_', ' ')}")
             lines += [f"    {name:<13}{text}" for name, text in _facts(one)]
+        if chain.needs is not None and chain.endpoints:
+            lines.append(f"  requests: {_needs(chain.needs)}")
         if not chain.endpoints:
             lines.append('  no endpoint: set rpc = ["wss://…", "https://…"]')
     return lines
+
+
+def _needs(needs: RequestNeeds) -> str:
+    """The requests that a chain takes, and whether its budget allows them."""
+    more = ", ".join(f"{name} {getattr(needs, name) - needs.single:+.0f}" for name in ("quorum", "consistent", "proof"))
+    text = f"about {needs.asked:.0f} a minute (one source {needs.single:.0f}; {more})"
+    if needs.budget is None:
+        return f"{text}, no budget is set"
+    return f"{text}, the budget of {needs.budget:.0f} {'is enough' if needs.fits else 'is NOT enough'}"
 
 
 def _facts(one: EndpointReport) -> list[tuple[str, str]]:
@@ -132,10 +162,39 @@ def _facts(one: EndpointReport) -> list[tuple[str, str]]:
     return facts
 
 
+def needs_of(chain: Chain, *, pushed: bool) -> RequestNeeds:
+    """About how many requests a minute the chain takes; `pushed`: whether an endpoint announces its heads."""
+    blocks = 60.0 / chain.block_time
+    reads = min(blocks, 60.0 / duration(chain.reads)) if chain.reads and duration(chain.reads) > 0 else blocks
+    standing_by = max(0, len(chain.endpoints) - 1) * 60.0 / max(2 * chain.block_time, 1.0)
+    single = (0.0 if pushed else 2 * blocks) + 2 * blocks + reads + standing_by
+    grades = {
+        "single": single,
+        "quorum": single + (chain.quorum - 1) * blocks,
+        "consistent": single + blocks,
+        "proof": single + 2 * blocks,
+    }
+    own = [60.0 * rate(endpoint.budget) for endpoint in chain.endpoints if endpoint.budget]
+    limits = [60.0 * rate(chain.budget)] if chain.budget else []
+    if own and len(own) == len(chain.endpoints):
+        limits.append(sum(own))
+    budget = min(limits, default=None)
+    asked = grades[chain.trust]
+    return RequestNeeds(
+        **{name: round(value, 1) for name, value in grades.items()},
+        asked=round(asked, 1),
+        budget=budget,
+        fits=None if budget is None else asked <= budget,
+    )
+
+
 async def _chain(chain: Chain, timeout: float, wall: Callable[[], float]) -> ChainReport:  # noqa: ASYNC109 - passed on
     reports = await asyncio.gather(*(_endpoint(chain, endpoint, timeout, wall) for endpoint in chain.endpoints))
+    pushed = any(report.subscription for report in reports if report.verdict == "ok")
     ok = any(report.verdict in ("ok", "stale") for report in reports)
-    return ChainReport(name=chain.name, chain_id=chain.chain_id, ok=ok, endpoints=tuple(reports))
+    return ChainReport(
+        name=chain.name, chain_id=chain.chain_id, ok=ok, endpoints=tuple(reports), needs=needs_of(chain, pushed=pushed)
+    )
 
 
 async def _endpoint(

@@ -210,6 +210,8 @@ class ProofLine(msgspec.Struct, frozen=True, kw_only=True):
     """Why the contract itself cannot tell the account's data now, and we neither."""
     since: int | None = None
     """Our state was read at this block, and follows from events from there on."""
+    owns: bool = True
+    """Whether the account has anything in this market, by either side."""
 
 
 def position_line(

@@ -18,8 +18,9 @@ from defiwatch.errors import SourceError, UnknownBlockError, UsageError
 from defiwatch.protocols.aave_v3 import AAVE_V3, views
 from defiwatch.protocols.abi import Call
 from defiwatch.protocols.compound_v3 import COMPOUND_V3, answers
+from defiwatch.protocols.erc20 import BALANCE_OF
 from defiwatch.protocols.morpho_blue import MORPHO_BLUE
-from defiwatch.protocols.morpho_blue.blue import POSITION
+from defiwatch.protocols.morpho_blue.blue import BORROW_RATE, POSITION, PRICE
 from defiwatch.protocols.registry import create
 from defiwatch.protocols.spec import Instance
 
@@ -39,6 +40,19 @@ _PERSONAL = frozenset(
         POSITION,
         answers.USER_BASIC,
         answers.USER_COLLATERAL,
+    )
+)
+
+_OF_A_BLOCK = frozenset(
+    asked.selector
+    for asked in (
+        views.ASSET_PRICE,
+        views.LIQUIDATION_ALLOWED,
+        PRICE,
+        BORROW_RATE,
+        answers.TOTALS_BASIC,
+        answers.GET_PRICE,
+        BALANCE_OF,
     )
 )
 
@@ -111,6 +125,8 @@ class Glimpse:
             widened = False
             for frame in await glance.blocks(filters, first, top):
                 self.intake.on_block(msgspec.structs.replace(frame, header=_alone(frame.header)))
+                # What lasts (a contract, its revision) decides how later events are read.
+                await self._answer(glance, frame.header, lasting=True, patient=False)
                 now = tuple(self.intake.filters())
                 if now != filters:
                     number = from_hex(frame.header.number)
@@ -126,11 +142,14 @@ class Glimpse:
         if head is None or head.number < top:
             self.intake.on_block(BlockFrame(self.chain.chain_id, _alone(last)))
 
-    async def _answer(self, glance: Glance, header: Header, *, patient: bool = True) -> None:
-        """Make the reads that are open, round by round, but those of other people's accounts."""
+    async def _answer(self, glance: Glance, header: Header, *, lasting: bool = False, patient: bool = True) -> None:
+        """Make the reads that are open, round by round, but those of other people's accounts. `lasting`: only of what
+        holds beyond the block."""
         asked: set[Call] = set()
         for _ in range(ROUNDS):
             calls = [call for call in self.intake.wants() if call not in asked and self._ours(call)]
+            if lasting:
+                calls = [call for call in calls if call.data[:10] not in _OF_A_BLOCK]
             if not calls:
                 return
             asked.update(calls)

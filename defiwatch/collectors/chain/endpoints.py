@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from defiwatch.collectors.chain.health import Health
-from defiwatch.collectors.wire import HEADER, TEXT, HttpRpc, Rpc, WebSocketRpc, connect
+from defiwatch.collectors.wire import HEADER, TEXT, Budget, HttpRpc, Rpc, WebSocketRpc, connect
 from defiwatch.config import Chain
 from defiwatch.domain.frames import Header
 from defiwatch.domain.units import from_hex
@@ -65,6 +65,10 @@ class Endpoints:
         self._last_words = [""] * len(chain.endpoints)
         self._watches: list[asyncio.Task[None] | None] = [None] * len(chain.endpoints)
         self._proved_wrong = [""] * len(chain.endpoints)
+        shared = (Budget(chain.budget),) if chain.budget else ()
+        self._budgets = [
+            (*((Budget(endpoint.budget),) if endpoint.budget else ()), *shared) for endpoint in chain.endpoints
+        ]
         self._ever = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -150,6 +154,7 @@ class Endpoints:
             rpc: Rpc | None = None
             try:
                 rpc = await self._open(url)
+                rpc.budgets = self._budgets[index]
                 await self._check_chain(rpc)
                 self.rpcs[index] = rpc
                 self._ever = True
@@ -227,7 +232,11 @@ class Endpoints:
                 async with asyncio.timeout(quiet):
                     header = await following()
             except TimeoutError:
-                latest = await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER)
+                try:
+                    latest = await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER)
+                except LimitError as error:
+                    self.health.limited(index, str(error), error.retry_after, self._now())
+                    continue
                 number = -1 if latest is None else from_hex(latest.number)
                 self._report(index, latest)
                 unheard = unheard + 1 if number > heard else 0

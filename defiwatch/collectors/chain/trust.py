@@ -175,17 +175,20 @@ class Verifier:
         """Whether `needed` endpoints show this block at its height. Those outvoted by as many are distrusted."""
         header = frame.header
         question = partial(_call, "eth_getBlockByNumber", [header.number, False], HEADER)
-        votes: dict[Hash, list[int]] = {}
+        source = self._headers_from.get(header.hash)
+        votes: dict[Hash, list[int]] = {} if source is None else {header.hash: [source]}
         for index in self._endpoints.usable():
+            if index == source:
+                continue
             try:
                 shown = await self._endpoints.put(index, question)
             except EndpointError:
                 continue
             if shown is not None and shown.hash:
                 votes.setdefault(shown.hash, []).append(index)
+            if len(votes.get(header.hash, [])) >= needed:
+                return True, ""
         ours = votes.get(header.hash, [])
-        if len(ours) >= needed:
-            return True, ""
         for other, voters in sorted(votes.items()):
             if other != header.hash and len(voters) >= needed:
                 for index in ours:
@@ -289,32 +292,33 @@ class Verifier:
         """
         header = frame.header
         bloom = from_hex(header.logs_bloom or "0x")
-        liar = self._source(frame)
-        detail = "logs were given that the header's bloom does not hold" if strangers(bloom, frame.logs) else ""
-        question = partial(_every_log, header.hash)
+        fitting: list[_Witness] = []
+        misfits: list[_Witness] = []
         for index in self._endpoints.usable():
             try:
-                every = await self._endpoints.put(index, question)
+                every = await self._endpoints.put(index, partial(_every_log, header.hash))
             except EndpointError:
                 continue
-            if bloom_of(every) != bloom:
-                self._blame(header, [_Witness(index, None, "its logs do not have the bloom that the header names")])
-                continue
-            mine = tuple(log for log in every if wanted.admits(log))
-            if same_logs(mine, frame.logs):
-                if index != liar:
-                    return Finding(frame, "single", "no receipts to be had; the bloom fits, a second endpoint agrees")
-                continue
-            if bloom_of(mine) != bloom_of(frame.logs) and liar is not None and liar != index:
-                detail = "logs were given that do not have the bloom of those of the block"
-                self._blame(header, [_Witness(liar, None, detail)])
-                return Finding(frame, "single", detail, BlockFrame(frame.chain_id, header, mine))
-            return Finding(frame, "untrusted", "two endpoints give other logs for the block, and neither can be proved")
-        if detail:
-            if liar is not None:
-                self._blame(header, [_Witness(liar, None, detail)])
-            return Finding(frame, "untrusted", detail)
-        return Finding(frame, "single", "no receipts to be had; the logs do not contradict the bloom")
+            if bloom_of(every) == bloom and _unbroken(every):
+                fitting.append(_Witness(index, tuple(log for log in every if wanted.admits(log)), ""))
+            else:
+                misfits.append(_Witness(index, None, "its logs are not all, or not those of the header's bloom"))
+        self._blame(header, misfits)
+        source = self._source(frame)
+        if strangers(bloom, frame.logs) and source is not None:
+            misfits.append(_Witness(source, None, "it gave logs that the header's bloom does not hold"))
+            self._blame(header, misfits[-1:])
+        doubted = {witness.index for witness in misfits}
+        told = [witness.said for witness in fitting if witness.index not in doubted]
+        if not told:
+            return Finding(frame, "untrusted" if misfits else "single", "no receipts, and no logs that fit the bloom")
+        if any(not same_logs(told[0], other) for other in told[1:]):
+            return Finding(frame, "untrusted", "no receipts, and endpoints give other logs for the block")
+        if same_logs(told[0], frame.logs):
+            agreed = any(witness.index != source for witness in fitting)
+            words = ", and a second endpoint gives the same" if agreed else ""
+            return Finding(frame, "single", f"no receipts; the logs fit the bloom{words}")
+        return Finding(frame, "single", "no receipts", BlockFrame(frame.chain_id, header, told[0]))
 
     def _source(self, frame: BlockFrame) -> int | None:
         """Who gave the logs of a block, as far as is known."""
@@ -350,6 +354,11 @@ async def _every_log(block_hash: Hash, _: int, rpc: Rpc) -> Sequence[RawLog]:
 def _contents(receipts: Sequence[Receipt]) -> Any:
     """What two endpoints would both say if they told the same."""
     return tuple((r.type, r.status, r.root, r.cumulative_gas_used, r.logs) for r in receipts)
+
+
+def _unbroken(every: Sequence[RawLog]) -> bool:
+    """Whether the logs of a block are numbered without a gap."""
+    return all(log.log_index is None or from_hex(log.log_index) == place for place, log in enumerate(every))
 
 
 def _shared(proved: Sequence[RawLog], given: Sequence[RawLog]) -> int:

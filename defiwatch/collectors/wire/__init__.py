@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from defiwatch.collectors.wire.budget import Budget
 from defiwatch.collectors.wire.faults import Fault, refused, refused_http, scrub
 from defiwatch.collectors.wire.http import HttpRpc
 from defiwatch.collectors.wire.messages import ANY, FLAG, HEADER, LOGS, TEXT, Shape
@@ -19,6 +20,7 @@ __all__ = [
     "HEADER",
     "LOGS",
     "TEXT",
+    "Budget",
     "Fault",
     "HttpRpc",
     "Question",

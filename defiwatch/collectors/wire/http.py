@@ -41,7 +41,7 @@ class HttpRpc(Rpc):
     async def call(self, method: str, params: Sequence[object], shape: Shape[T]) -> T:
         """Ask one question."""
         self._number += 1
-        self.requests += 1
+        self._spend(1)
         body = await self._post(request(self._number, method, params), method)
         try:
             answer = shape.answer(body)
@@ -56,7 +56,7 @@ class HttpRpc(Rpc):
             return []
         first = self._number + 1
         self._number += len(questions)
-        self.requests += len(questions)
+        self._spend(len(questions))
         body = await self._post(requests(first, questions), f"batch of {len(questions)}")
         try:
             if body.lstrip()[:1] != b"[":

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from defiwatch.collectors.wire.budget import Budget
 from defiwatch.collectors.wire.faults import Fault, refused
 from defiwatch.collectors.wire.messages import Answer, Shape
 from defiwatch.config import mask
-from defiwatch.errors import AnswerError, EndpointError, NodeError
+from defiwatch.errors import AnswerError, EndpointError, LimitError, NodeError
 
 T = TypeVar("T")
 Question = tuple[str, Sequence[object]]
@@ -26,6 +27,8 @@ class Rpc(ABC):
         self.name = mask(url)
         self.requests = 0
         """How many questions were sent; each of a batch counts, as providers count them."""
+        self.budgets: tuple[Budget, ...] = ()
+        """What may be sent at most; a question beyond it is not sent, LimitError is raised."""
         self.latency: float | None = None
         """Seconds from question to answer, smoothed; None before the first."""
 
@@ -43,6 +46,18 @@ class Rpc(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Let go of the connection."""
+
+    def _spend(self, count: int) -> None:
+        """Count questions that are about to be sent. LimitError if a budget does not allow them now."""
+        for budget in self.budgets:
+            if count > budget.limit:
+                raise LimitError(f"{self.name}: {count} questions at once, its budget is {budget.text}", too_large=True)
+            wait = budget.wait(count)
+            if wait > 0:
+                raise LimitError(f"{self.name}: the budget of {budget.text} is used up", retry_after=wait)
+        for budget in self.budgets:
+            budget.spend(count)
+        self.requests += count
 
     def _timed(self, seconds: float) -> None:
         self.latency = seconds if self.latency is None else 0.8 * self.latency + 0.2 * seconds

@@ -8,13 +8,14 @@ import sys
 import jsonschema
 import msgspec
 
-from defiwatch.commands.check import CheckReport, EndpointReport, check, exit_code, render
+from defiwatch.commands.check import CheckReport, EndpointReport, check, exit_code, needs_of, render
 from defiwatch.config import Config
 from defiwatch.errors import ExitCode
 from tests.unit.collectors.fake_node import FakeNode
 from tests.unit.collectors.line import chain_of
 from tests.unit.collectors.made_up_chain import BLOCK_TIME, START_TIME, MadeUpChain
 
+replace = msgspec.structs.replace
 KEY = "0123456789abcdef0123456789abcdef"
 LENGTH = 200
 
@@ -143,3 +144,22 @@ def test_what_check_never_loads() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_budget_must_hold_is_told_beforehand() -> None:
+    urls = ("wss://one.example", "https://two.example")
+    chain = chain_of(*urls, block_time=12.0)
+    needs = needs_of(replace(chain, budget="30/min"), pushed=True)
+    assert (needs.single, needs.quorum, needs.consistent, needs.proof) == (17.5, 22.5, 22.5, 27.5)
+    assert (needs.asked, needs.budget, needs.fits) == (17.5, 30.0, True)
+    polled = needs_of(replace(chain, budget="30/min", trust="proof"), pushed=False)
+    assert (polled.asked, polled.fits) == (37.5, False)
+    coalesced = needs_of(replace(chain_of("wss://one.example", block_time=0.25), reads="4s"), pushed=True)
+    assert (coalesced.single, coalesced.budget, coalesced.fits) == (495.0, None, None)
+
+
+async def test_the_report_says_whether_the_budget_fits() -> None:
+    async with FakeNode(MadeUpChain(LENGTH)) as node:
+        config = Config(chains=(replace(chain_of(node.ws_url, block_time=12.0), budget="5/min"),))
+        lines = render(await check(config, timeout=2.0, wall=just_after_the_head))
+        assert any("requests:" in line and "NOT enough" in line for line in lines)

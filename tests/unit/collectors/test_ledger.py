@@ -237,8 +237,9 @@ def test_blocks_fetched_by_height_are_not_torn_down_for_an_old_promise() -> None
     assert open_latest
     for ask in open_latest:
         answer(ledger, chain, ask, 1.5)
-    frames = settle(ledger, chain, 1.5)
-    assert not [one for one in kinds(frames) if one[0] == "-"]
+    for second in range(2, 20):
+        removed += [one for one in kinds(settle(ledger, chain, float(second))) if one[0] == "-"]
+    assert removed == []
     assert ledger.tip == (chain.head.number, chain.head.hash)
     assert not ledger.owns(orphaned.number, orphaned.hash)
 
@@ -277,3 +278,33 @@ def test_wake_names_the_next_moment() -> None:
     assert ledger.wake(5.0) == 8.0
     (ask,) = ledger.asks(8.0)
     assert ask.attempt == 1
+
+
+def test_a_reorg_under_a_stretch_that_is_half_handed_out() -> None:
+    """The filter changes, the logs asked anew name other blocks: the stretch is fetched again and no longer fits."""
+    chain = MadeUpChain(20)
+    ledger = ledger_at(chain)
+    stack = [block.hash for block in chain.canonical]
+
+    def advance(now: float, most: int) -> None:
+        for ask in ledger.asks(now):
+            answer(ledger, chain, ask, now)
+        for _ in range(most):
+            frame = ledger.take()
+            if isinstance(frame, RemovedFrame):
+                assert stack.pop() == frame.hash
+            elif frame is not None:
+                assert stack[-1] == frame.header.parent_hash
+                stack.append(frame.header.hash)
+
+    chain.mine(40)
+    ledger.on_head(chain.head.header, 1.0)
+    advance(1.0, 0)
+    advance(1.0, 4)
+    assert len(stack) == 24
+    ledger.on_filter()
+    chain.reorg(38, 45)
+    for second in range(2, 40):
+        advance(float(second), 100)
+    assert stack == [block.hash for block in chain.canonical]
+    assert ledger.reorgs == 1

@@ -1,0 +1,55 @@
+"""A request budget, kept strictly: in no stretch of its window are more questions sent than it allows."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from defiwatch.config.durations import rate
+
+_STEPS = 60
+
+
+class Budget:
+    """`text` as in the configuration ("300/min"). ValueError if it is none. `clock` gives seconds, steadily."""
+
+    def __init__(self, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.text = text
+        self.limit = int(float(text.partition("/")[0]))
+        """Questions in one window."""
+        self.window = self.limit / rate(text) if self.limit else 1.0
+        """Seconds."""
+        self._clock = clock
+        self._step = self.window / _STEPS
+        self._sent: deque[tuple[int, int]] = deque()
+        """Steps of time, each with how many questions were sent in it, oldest first."""
+        self._used = 0
+
+    def wait(self, count: int) -> float:
+        """Seconds until `count` questions may be sent; 0.0 if now. Infinity if they are more than the budget."""
+        if count > self.limit:
+            return float("inf")
+        now = self._clock()
+        self._forget(now)
+        over = self._used + count - self.limit
+        for step, sent in self._sent:
+            if over <= 0:
+                break
+            over -= sent
+            until = (step + 1) * self._step + self.window
+            if over <= 0:
+                return max(0.0, until - now)
+        return 0.0
+
+    def spend(self, count: int) -> None:
+        """`count` questions are sent now."""
+        step = int(self._clock() // self._step)
+        self._used += count
+        if self._sent and self._sent[-1][0] == step:
+            count += self._sent.pop()[1]
+        self._sent.append((step, count))
+
+    def _forget(self, now: float) -> None:
+        while self._sent and (self._sent[0][0] + 1) * self._step + self.window <= now:
+            self._used -= self._sent.popleft()[1]

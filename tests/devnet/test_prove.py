@@ -1,0 +1,203 @@
+"""`prove` and `positions` on a live chain: every borrower proved; one event kept from us, and it is named."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from defiwatch.commands import positions, prove
+from defiwatch.commands.schema import schema
+from defiwatch.config import Config, parse
+from defiwatch.domain.keccak import topic
+from defiwatch.domain.units import WAD
+from defiwatch.errors import DifferenceError, SourceError
+from tests.devnet.config import config_toml
+from tests.devnet.model import Devnet
+from tests.devnet.scenario import Scenario
+from tests.devnet.truth import truth
+
+pytestmark = [pytest.mark.devnet, pytest.mark.timeout(280)]
+
+Row = dict[str, Any]
+MINT = topic("Mint(address,address,uint256,uint256,uint256)")
+
+
+@pytest.fixture
+def played(scenario: Scenario) -> Devnet:
+    """The story up to the middle of its crash."""
+    for step in scenario.steps():
+        step.run()
+        if step.phase == "crash" and step.at > 20:
+            break
+    return scenario.devnet
+
+
+@contextmanager
+def between(url: str, keep: Callable[[Row], bool]) -> Iterator[str]:
+    """A node in front of the node, which leaves out the logs that `keep` refuses."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802 - http.server's own name
+            asked = self.rfile.read(int(self.headers["Content-Length"]))
+            request = urllib.request.Request(url, asked, {"Content-Type": "application/json"})  # noqa: S310 - our node
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 - our node
+                told = json.loads(answer.read())
+            questions = json.loads(asked)
+            if isinstance(questions, dict) and questions["method"] == "eth_getLogs" and "result" in told:
+                told["result"] = [log for log in told["result"] if keep(log)]
+            body = json.dumps(told).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def config_of(devnet: Devnet, *rpc: str) -> Config:
+    return parse(config_toml(devnet, rpc=rpc or None), "devnet")
+
+
+def printed(capfdbinary: pytest.CaptureFixture[bytes]) -> list[Row]:
+    return [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("back", [1_000, 40, 0])
+def test_every_borrower_is_proved(
+    played: Devnet, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], back: int
+) -> None:
+    """From before the market was there, from some blocks ago, and by reads of the block alone."""
+    config = config_of(played)
+    validator = jsonschema.Draft202012Validator(schema("proof"))
+    told = truth(played, "latest", probe=False).accounts
+    everyone = (*played.roles.borrowers, *played.roles.morpho_borrowers)
+    for user in everyone if back == 1_000 else everyone[::4]:
+        assert prove.run(config, tmp_path, user, as_json=True, back=back) == 0
+        lines = printed(capfdbinary)
+        for line in lines:
+            validator.validate(line)
+            assert line["equal"]
+            assert {term["difference"] for term in line["terms"]} == {"0"}
+            assert line["since"] == max(0, line["block"] - back)
+        found = {line["protocol"]: {term["name"]: term for term in line["terms"]} for line in lines}
+        if user in told and "aave_v3" in found:
+            assert int(found["aave_v3"]["health_factor"]["contract"]) == told[user].health_factor
+            assert len(found["aave_v3"]) > 8
+        if user in played.roles.morpho_borrowers and back == 1_000:
+            assert "borrow_shares" in found["morpho_blue"]
+
+
+def test_an_older_block_is_proved(played: Devnet, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    block = played.chain.node.height() - 30
+    user = played.roles.borrowers[3]
+    assert prove.run(config_of(played), tmp_path, user, block=block, as_json=True) == 0
+    (line,) = printed(capfdbinary)
+    assert line["block"] == block
+    told = truth(played, block, probe=False).accounts[user]
+    assert {term["name"]: term["ours"] for term in line["terms"]}["health_factor"] == str(told.health_factor)
+
+
+def test_a_dropped_event_is_named(played: Devnet, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Without one mint of debt, ours is short by exactly that."""
+    user = played.roles.borrowers[5]
+    market = played.aave
+    debts = {reserve.variable_debt.lower(): symbol for symbol, reserve in market.reserves.items()}
+    account = "0x" + user[2:].lower().rjust(64, "0")
+    logs: list[Row] = played.chain.node.rpc(
+        "eth_getLogs", {"fromBlock": "0x0", "address": list(debts), "topics": [MINT, None, account]}
+    )
+    lost = logs[-1]
+    symbol = debts[lost["address"]]
+    place = (lost["blockNumber"], lost["logIndex"])
+    with between(played.http_url, lambda log: (log["blockNumber"], log["logIndex"]) != place) as url:
+        config = config_of(played, url)
+        with pytest.raises(DifferenceError, match=f"{symbol} scaled_debt") as caught:
+            prove.run(config, tmp_path, user, chain="devnet")
+        assert caught.value.exit_code == 4
+        out = capfd.readouterr().out
+        assert "NOT EQUAL" in out
+        row = next(line.split() for line in out.splitlines() if line.strip().startswith(f"{symbol} scaled_debt"))
+        assert int(row[-1]) < 0
+        assert prove.run(config, tmp_path, played.roles.borrowers[6], chain="devnet") == 0
+
+
+def test_positions_now(played: Devnet, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """What an account needs is read at one block; numbers are the contract's, what-ifs move them."""
+    config = config_of(played)
+    told = truth(played, "latest", probe=False).accounts
+    users = played.roles.borrowers[:8]
+    assert positions.run(config, tmp_path, users, as_json=True) == 0
+    lines = printed(capfdbinary)
+    validator = jsonschema.Draft202012Validator(schema("position"))
+    ours = {line["account"]: line for line in lines if line["protocol"] == "aave_v3"}
+    for line in lines:
+        validator.validate(line)
+    for user in users:
+        account = told[user]
+        line = ours.get(user.lower())
+        if line is None:
+            assert not account.collateral_base
+            assert not account.debt_base
+            continue
+        assert (line["health_factor"], line["collateral_base"], line["debt_base"]) == (
+            str(account.health_factor),
+            str(account.collateral_base),
+            str(account.debt_base),
+        )
+    owing = next(line for line in ours.values() if line["debt_base"] != "0")
+    debt = next(leg for leg in owing["legs"] if leg["debt"] != "0")
+    whole = {debt["symbol"]: str(int(debt["debt"]) // 10 ** debt["decimals"] // 2)}
+    assert positions.run(config, tmp_path, [owing["account"]], repays=whole, as_json=True) == 0
+    (after,) = (line for line in printed(capfdbinary) if line["protocol"] == "aave_v3")
+    assert int(after["health_factor"]) > int(owing["health_factor"])
+    assert after["what_if"]["health_factor_before"] == owing["health_factor"]
+
+
+def test_what_a_fall_would_do_is_what_it_does(
+    played: Devnet, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The exact what-if against the contract after the price really moved (interest of a second apart: none owed)."""
+    config = config_of(played)
+    users = [user for user in played.roles.borrowers if truth(played, "latest", probe=False).accounts[user].debt_base]
+    assert positions.run(config, tmp_path, users, shocks={"WETH": -0.5}, as_json=True) == 0
+    for line in printed(capfdbinary):
+        if line["what_if"] is None or line["protocol"] != "aave_v3":
+            continue
+        holds = [leg for leg in line["legs"] if leg["symbol"] == "WETH"]
+        only_debt = holds[0]["collateral_base"] == "0"
+        before = int(line["what_if"]["health_factor_before"])
+        assert int(line["health_factor"]) >= before if only_debt else int(line["health_factor"]) <= 2 * before
+        if int(line["health_factor"]) < WAD:
+            assert line["probes"]
+
+
+def test_no_source_is_told_apart(tmp_path: Path, played: Devnet) -> None:
+    config = config_of(played, "http://127.0.0.1:9")
+    for command in (
+        lambda: positions.run(config, tmp_path, [played.roles.whale]),
+        lambda: prove.run(config, tmp_path, played.roles.whale),
+    ):
+        with pytest.raises(SourceError) as caught:
+            command()
+        assert caught.value.exit_code == 3
