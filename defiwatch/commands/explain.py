@@ -14,6 +14,7 @@ from defiwatch.domain.view import AlertRow, MarketRow, PoolRow, PositionRow, Sna
 from defiwatch.errors import UsageError
 from defiwatch.sinks.history import FILE_NAME, Store
 from defiwatch.sinks.picture import read_picture
+from defiwatch.state.lending.barrier import told
 
 
 def explain(data_dir: Path, text: str, thresholds: Alerts) -> None:
@@ -118,7 +119,19 @@ def _position(row: PositionRow, snapshot: Snapshot, thresholds: Alerts) -> Itera
             away = "" if asset.distance is None else f" ({asset.distance:+.2%})"
             yield f"  {asset.symbol}: {asset.price:g} now, liquidated at {asset.liquidation_price:g}{away}"
     for horizon, chance in row.p_liquidation.items():
-        yield f"  P(liquidated within {horizon}, if nothing is done): {chance:.2%}"
+        yield f"  P(liquidated within {horizon}, if nothing is done): {told(chance)}"
+    if "24h" in row.p_liquidation:
+        yield (
+            f"  counts once a day was watched: warned of from {thresholds.p_liquidation_warning:.0%} within 24 h,"
+            f" critical from {thresholds.p_liquidation_critical:.0%}"
+        )
+    if row.market_factor is not None:
+        yield f"  health factor at market prices {row.market_factor:g}"
+    if row.sentence:
+        yield f"  {row.sentence}"
+    if row.safe:
+        yield f"  to a health factor of {thresholds.health_factor_safe:g}, one of"
+        yield from (f"    {text}" for text in row.safe)
     yield from _reasons(row.reasons)
     yield _read(row.block, row.time, row.source, snapshot)
 
@@ -139,6 +152,7 @@ def _market(row: MarketRow, snapshot: Snapshot, thresholds: Alerts) -> Iterator[
     yield f"  bad debt {row.bad_debt_usd:,.2f} USD, at risk {row.at_risk_usd:,.2f} USD, {row.positions} positions"
     if row.completeness is not None:
         yield f"  {row.completeness:.2%} of its debt is known"
+    yield from (f"  {name}: {text}" for name, text in row.facts)
     yield _read(row.block, row.time, row.source, snapshot)
 
 

@@ -11,6 +11,7 @@ from defiwatch.state.lending.barrier import told
 from defiwatch.state.lending.desk import Probe
 from defiwatch.state.lending.distances import Move, moves
 from defiwatch.state.lending.insight import Insight
+from defiwatch.state.lending.remedies import phrase
 
 _DAY_S = 86_400.0
 _YEAR_S = 365.0 * _DAY_S
@@ -145,11 +146,8 @@ def _safe(position: Position, insight: Insight) -> Iterator[str]:
     yield f"  to a health factor of {insight.remedies[0].target / WAD:.2f}, one of"
     decimals = {leg.asset: leg.decimals for leg in insight.legs}
     for one in insight.remedies:
-        what = {"repay": "repay", "supply": "add", "repay_from_supply": "repay, with what is supplied,"}[one.action]
-        name = one.symbol or short(one.asset)
-        amount = f"{to_float(one.amount, decimals.get(one.asset, 0)):,.6g} " if one.amount else ""
         worth = f" ({to_float(one.value, position.base_decimals):,.2f} {position.base})" if one.value else ""
-        yield f"    {what} {amount}{name}{worth}" + ("" if one.possible else f": not now, {one.why}")
+        yield f"    {phrase(one, decimals.get(one.asset, 0))}{worth}"
 
 
 def _probes(insight: Insight) -> Iterator[str]:

@@ -83,6 +83,12 @@ class PositionRow(msgspec.Struct, frozen=True):
     trust: str
     p_liquidation: dict[str, float] = {}
     unknown: str = ""
+    safe: tuple[str, ...] = ()
+    """What would make it safe, in words; told of positions near the line and of watched ones."""
+    sentence: str = ""
+    """How wrong the oracle may be, in words."""
+    market_factor: float | None = None
+    """The health factor at market prices, where they are known."""
 
 
 class PriceRow(msgspec.Struct, frozen=True):

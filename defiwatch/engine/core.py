@@ -23,7 +23,7 @@ from defiwatch.domain.frames import (
     RemovedFrame,
     VerifiedFrame,
 )
-from defiwatch.domain.ids import MARKET
+from defiwatch.domain.ids import MARKET, is_address
 from defiwatch.domain.keccak import keccak
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.view import Snapshot, SourceRow
@@ -225,6 +225,10 @@ class Engine:
             chain.chain_id, chain.name, chain.confirmations, chain.journal, chain.block_time or 12.0
         )
         judge = self._judge(settings)
+        if self.mode == "live" and chain.endpoints and all(endpoint.private for endpoint in chain.endpoints):
+            # Only the user's own nodes may be told which wallets are watched; elsewhere they are met like all others.
+            for instance in instances:
+                instance.watch(sorted(wallet.lower() for wallet in self.config.watch.wallets if is_address(wallet)))
         self.lines[chain.chain_id] = Line(settings, instances, judge)
         self._restore(self.lines[chain.chain_id])
 

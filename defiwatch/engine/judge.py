@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -13,7 +14,7 @@ from defiwatch.domain.frames import HealthFrame, InputFrame, QuoteFrame
 from defiwatch.domain.ids import MARKET
 from defiwatch.domain.learning import Observation
 from defiwatch.domain.risk import Alert, Assessment, Finality, Pool, Position, Trust
-from defiwatch.domain.units import to_float
+from defiwatch.domain.units import WAD, to_float
 from defiwatch.engine.intake import Applied, Intake
 from defiwatch.engine.watch import Watch
 from defiwatch.features import Features
@@ -30,7 +31,10 @@ from defiwatch.scoring import (
     source_silent,
     source_untrusted,
 )
+from defiwatch.scoring.positions import far_line
 from defiwatch.state.hours import traded
+from defiwatch.state.lending.insight import base_usd
+from defiwatch.state.lending.volatility import PRIOR_WEIGHT_S
 from defiwatch.state.prices import Deviation, PriceBook
 
 PositionKey = tuple[str, str, str]
@@ -118,19 +122,25 @@ class Judge:
         self, intake: Intake, positions: Sequence[Position], at: BlockRef, now: float, trust: Trust
     ) -> list[Alert]:
         """Judge every lending position, then the prices that they and the pools show."""
+        feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
+        pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
+        self.prices.refresh(feeds, pools, now, positions)
         alerts: list[Alert] = []
         judged: dict[PositionKey, tuple[Position, Assessment | None]] = {}
         for position in positions:
             watched = position.account in self.watched
-            assessment = self.positions.assess(intake.book, position, watched=watched)
+            assessment = self.positions.assess(
+                intake.book,
+                position,
+                watched=watched,
+                unit=base_usd(position, self.prices),
+                chances=self._chances(position),
+            )
             judged[position.protocol, position.market, position.account] = (position, assessment)
             if assessment is not None:
                 alerts += self._update(assessment, at, now, trust)
         alerts += self._gone(judged, at, now, trust)
         self.standing = judged
-        feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
-        pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
-        self.prices.refresh(feeds, pools, now, positions)
         markets = [market for instance in intake.instances for market in instance.markets(intake.book, at)]
         vaults = [vault for instance in intake.instances for vault in instance.vaults(intake.book)]
         self.outlook.note(scene(at, positions, markets, pools))
@@ -222,9 +232,21 @@ class Judge:
             return []
         before = self.standing.get((fact.protocol, fact.market, fact.account))
         assessment = self.positions.executed(
-            intake.book, at, fact, before[0] if before else None, watched=fact.account in self.watched
+            intake.book,
+            at,
+            fact,
+            before[0] if before else None,
+            watched=fact.account in self.watched,
+            unit=base_usd(before[0], self.prices) if before else 1.0,
         )
         return self._update(assessment, at, now, trust)
+
+    def _chances(self, position: Position) -> dict[str, float] | None:
+        """P(liquidated) of a position near enough, once the volatility behind it was watched long enough to count."""
+        if not 0 < position.health_factor < far_line(self.settings) * WAD or position.debt_base == 0:
+            return None
+        known = self.outlook.slow.known(position)
+        return self.outlook.chances(position) if PRIOR_WEIGHT_S <= known < math.inf else None
 
     def _gone(
         self, judged: dict[PositionKey, tuple[Position, Assessment | None]], at: BlockRef, now: float, trust: Trust

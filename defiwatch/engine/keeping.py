@@ -63,6 +63,7 @@ class _LineState(msgspec.Struct, frozen=True):
     traded: tuple[tuple[tuple[str, str], int], ...]
     events: int
     reorgs: int
+    limits: dict[str, int] = {}
 
 
 def fingerprint(engine: Engine) -> bytes:
@@ -95,6 +96,7 @@ def _state(line: Line) -> _LineState:
         traded=tuple(sorted(line.judge.traded.items())),
         events=line.intake.events,
         reorgs=line.intake.reorgs,
+        limits=dict(line.limits),
     )
 
 
@@ -123,6 +125,7 @@ def _take_up(line: Line, state: _LineState) -> None:
     line.intake.book.take_dirty()
     line.judge.alerts.load(msgspec.json.decode(state.alerts))
     line.judge.traded.update(state.traded)
+    line.limits.update(state.limits)
     line.intake.events, line.intake.reorgs = state.events, state.reorgs
     line.resume(state.clock, [(item.at, item.observations) for item in state.owed])
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import Address
 from defiwatch.domain.risk import Position
+from defiwatch.domain.units import WAD
 from defiwatch.engine.line import Line
 from defiwatch.models import Outlook
 from defiwatch.protocols.spec import Book, Instance
 from defiwatch.state.lending.desk import Desks, instance_of
 from defiwatch.state.lending.insight import Insight, insight, market_prices
 from defiwatch.state.lending.oracles import Kind
+from defiwatch.state.lending.remedies import phrase
 from defiwatch.state.lending.suppose import suppose
 from defiwatch.state.prices import PriceBook
 
@@ -86,3 +90,47 @@ class Lending:
         after, book = suppose(instance, self._book, self.at, position, shocks, repays)
         view = Lending(self._instances, book, self.at, target=self.target, prices=self._prices, outlook=self._outlook)
         return after, view
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """What a picture tells of a position beside its numbers."""
+
+    safe: tuple[str, ...] = ()
+    sentence: str = ""
+    market_factor: float | None = None
+
+
+ADVISED = WAD * 125 // 100
+"""Below this factor (wad), and for watched wallets, it is worked out what would help."""
+MOST = 100
+"""Positions that are advised at most, those nearest to their liquidation first, and watched ones before all."""
+
+_KEPT = "advice"
+
+
+def advice(line: Line, target: float) -> dict[tuple[str, str, str], Advice]:
+    """By (protocol, market, account): for watched and for near positions; once for each look at the positions."""
+    standing = line.judge.standing
+    kept = line.kept.get(_KEPT)
+    if kept is not None and kept[0] is standing:
+        found: dict[tuple[str, str, str], Advice] = kept[1]
+        return found
+    lending = Lending.of(line, target)
+    watched = line.judge.watched
+    near = [
+        (key[2] not in watched, position.health_factor, key, position)
+        for key, (position, _) in standing.items()
+        if position.debt_base and not position.unknown and (position.health_factor < ADVISED or key[2] in watched)
+    ]
+    found = {}
+    for _, _, key, position in sorted(near, key=lambda item: item[:3])[:MOST]:
+        insight = lending.insight(position) if lending is not None else None
+        if insight is not None:
+            decimals = {leg.asset: leg.decimals for leg in insight.legs}
+            found[key] = Advice(
+                safe=tuple(phrase(one, decimals[one.asset]) for one in insight.remedies),
+                sentence=insight.dual.sentence if insight.dual else "",
+                market_factor=insight.dual.market if insight.dual else None,
+            )
+    line.kept[_KEPT] = (standing, found)
+    return found

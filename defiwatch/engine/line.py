@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -30,6 +31,7 @@ from defiwatch.domain.frames import (
 from defiwatch.domain.ids import MARKET
 from defiwatch.domain.learning import Observation
 from defiwatch.domain.risk import Alert, Position, Trust
+from defiwatch.engine.falls import Falls
 from defiwatch.engine.intake import Intake, block_ref
 from defiwatch.engine.judge import Judge
 from defiwatch.protocols.abi import Call
@@ -62,13 +64,19 @@ class Line:
         """The blocks' own time; what the wall says (ticks) is kept apart, in `arrival`."""
         self.intake = Intake(settings.chain_id, instances, journal=max(settings.journal, settings.confirmations + 1))
         self.judge = judge
+        self.falls = Falls()
+        """What if a major asset fell: kept for pictures only."""
         self.trust: dict[str, Trust] = {}
         self.last_block_seen: float | None = None
         """By the clock of arrival (ticks), Unix seconds; None before the first tick."""
         self.arrival = 0.0
         self._check_at = 0
+        self.limits: dict[str, int] = {}
+        """What the chain's collector learnt of its endpoints; kept with the state, no part of it."""
         self.warming: float | None = None
         """How much of the warm-up is done, 0..1; None once it is over."""
+        self.kept: dict[str, tuple[object, Any]] = {}
+        """What pictures work out once for each look at the positions: name → (what it is of, result)."""
         self._unlearnt: deque[tuple[BlockRef, tuple[Observation, ...]]] = deque()
         self._open = False
 

@@ -98,7 +98,9 @@ async def _chain(
         if on_progress is not None:
             on_progress(now)
 
-    collector = ChainCollector(chain, line, emit, lookback=lookback, on_progress=progress, until_head=once)
+    collector = ChainCollector(
+        chain, line, emit, lookback=lookback, on_progress=progress, until_head=once, limits=line.limits
+    )
     await collector.run()
 
 

@@ -13,7 +13,6 @@ from defiwatch.domain.view import (
     AlertRow,
     AssetRow,
     ChainRow,
-    MarketRow,
     ModelRow,
     PoolRow,
     PositionRow,
@@ -21,9 +20,12 @@ from defiwatch.domain.view import (
     Snapshot,
     SourceRow,
 )
+from defiwatch.engine.lending import Advice, Lending, advice
 from defiwatch.engine.line import Line
+from defiwatch.engine.markets import market_rows
 from defiwatch.scoring import nearest
 from defiwatch.state.hours import hour_change, hour_volume, twap
+from defiwatch.state.lending.insight import base_usd
 
 FEED = 200
 """Changes that a snapshot carries at most."""
@@ -54,7 +56,7 @@ def picture(
         positions=tuple(
             sorted((row for line in ordered for row in _positions(line)), key=lambda row: (_urgency(row), row.key))
         ),
-        markets=tuple(row for line in ordered for row in _markets(line)),
+        markets=tuple(row for line in ordered for row in market_rows(line)),
         prices=tuple(row for line in ordered for row in _prices(line)),
         alerts=tuple(sorted(standing, key=_standing_order)),
         feed=tuple(sorted(feed, key=lambda alert: alert.time, reverse=True)[:FEED]),
@@ -156,6 +158,8 @@ def _value(line: Line, pool: Pool) -> float | None:
 
 
 def _positions(line: Line) -> Iterable[PositionRow]:
+    advised = advice(line, line.judge.settings.health_factor_safe)
+    lending = Lending.of(line, line.judge.settings.health_factor_safe)
     for (protocol, market, account), (position, assessment) in line.judge.standing.items():
         if position.debt_base == 0 and not position.unknown and account not in line.judge.watched:
             continue
@@ -163,6 +167,8 @@ def _positions(line: Line) -> Iterable[PositionRow]:
         if not position.unknown and position.debt_base and position.health_factor < UINT256_MAX:
             factor = position.health_factor / WAD
         soonest = nearest(position) if factor is not None else None
+        unit = base_usd(position, line.judge.prices) or 0.0
+        more = advised.get((protocol, market, account), Advice())
         yield PositionRow(
             key=f"{position.chain_id}:{protocol}:{market}:{account}",
             chain=line.settings.name,
@@ -172,8 +178,8 @@ def _positions(line: Line) -> Iterable[PositionRow]:
             label=position.label or short(account),
             watched=account in line.judge.watched,
             health_factor=factor,
-            collateral_usd=to_float(position.collateral_base, position.base_decimals),
-            debt_usd=to_float(position.debt_base, position.base_decimals),
+            collateral_usd=to_float(position.collateral_base, position.base_decimals) * unit,
+            debt_usd=to_float(position.debt_base, position.base_decimals) * unit,
             distance=(1.0 - 1.0 / factor if factor > 0.0 else -1.0) if factor is not None else None,
             nearest=f"{soonest[0].symbol or short(soonest[0].asset)} {soonest[1]:+.1%}" if soonest else "",
             score=assessment.score if assessment else 0.0,
@@ -184,8 +190,11 @@ def _positions(line: Line) -> Iterable[PositionRow]:
             time=float(position.time),
             source=line.settings.name,
             trust=line.trust_of(line.intake.head),
-            p_liquidation=line.judge.outlook.chances(position) if factor is not None else {},
+            p_liquidation=lending.chances(position) if factor is not None and lending is not None else {},
             unknown=position.unknown,
+            safe=more.safe,
+            sentence=more.sentence,
+            market_factor=more.market_factor,
         )
 
 
@@ -202,42 +211,6 @@ def _asset(position: Position, leg: Leg) -> AssetRow:
         liquidation_price=to_float(crossing, scale) if crossing is not None else None,
         distance=crossing / leg.price - 1.0 if crossing is not None and leg.price else None,
     )
-
-
-def _markets(line: Line) -> Iterable[MarketRow]:
-    """One row a lending market, from its positions as they were judged last."""
-    groups: dict[tuple[str, str], list[Position]] = {}
-    for (protocol, market, _), (position, _) in line.judge.standing.items():
-        groups.setdefault((protocol, market), []).append(position)
-    for (protocol, market), positions in sorted(groups.items()):
-        known = [p for p in positions if not p.unknown]
-
-        def usd(amounts: Iterable[tuple[int, int]]) -> float:
-            return math.fsum(to_float(amount, decimals) for amount, decimals in amounts)
-
-        supplied = usd((p.collateral_base, p.base_decimals) for p in known)
-        borrowed = usd((p.debt_base, p.base_decimals) for p in known)
-        at_risk = usd(
-            (p.debt_base, p.base_decimals) for p in known if p.debt_base and p.health_factor < WAD * 105 // 100
-        )
-        bad = usd((max(0, p.debt_base - p.collateral_base), p.base_decimals) for p in known)
-        head = line.intake.head
-        yield MarketRow(
-            key=f"{line.settings.chain_id}:{protocol}:{market}",
-            chain=line.settings.name,
-            protocol=protocol,
-            label=f"{protocol} {short(market)}",
-            supplied_usd=supplied,
-            borrowed_usd=borrowed,
-            utilisation=borrowed / supplied if supplied else 0.0,
-            positions=sum(1 for p in positions if p.debt_base or p.unknown),
-            at_risk_usd=at_risk,
-            bad_debt_usd=bad,
-            completeness=None,
-            block=head.number if head else 0,
-            time=float(head.time) if head else 0.0,
-            source=line.settings.name,
-        )
 
 
 def _prices(line: Line) -> Iterable[PriceRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 
 import msgspec
@@ -20,6 +21,9 @@ TIGHT = 0.3
 
 FAR = 2.0
 """Above this factor a position's past is kept only roughly (to 1 %), so that calm positions cost no writes."""
+
+HARDLY = 0.001
+"""Below this chance within a week a factor under the warning line is only info."""
 
 HOUR_S = 3600.0
 LARGE_USD = 100_000.0
@@ -71,23 +75,36 @@ def nearest(position: Position) -> tuple[Leg, float] | None:
 
 
 def assess_position(
-    position: Position, settings: Alerts, *, track: PositionTrack | None = None, watched: bool = False
+    position: Position,
+    settings: Alerts,
+    *,
+    track: PositionTrack | None = None,
+    watched: bool = False,
+    unit: float | None = 1.0,
+    chances: Mapping[str, float] | None = None,
 ) -> Assessment | None:
     """`liquidation.warning`, from the exact factor. None where the factor is unknown: nothing may be concluded then.
 
     Below the warning line a warning, below the critical line (and below 1) critical. Correlated positions are told as
-    info until they reach the tighter lines that suit them. Debt under `min_debt_usd` is dust, which nobody liquidates,
-    unless the wallet is watched; debt without collateral is bad debt already, not a position to be liquidated.
+    info until they reach the tighter lines that suit them. `chances` is P(liquidated, if nothing is done) by horizon,
+    where it is known well enough to count: within a day likelier than `p_liquidation_warning` warns also above the
+    warning line, likelier than `p_liquidation_critical` is critical, and where not even a week could do it, below the
+    warning line is only info. `unit`: dollars for one unit of the position's base currency, None where not known.
+    Debt under `min_debt_usd` is dust, which nobody liquidates, unless the wallet is watched; debt without collateral
+    is bad debt already, not a position to be liquidated.
     The reason `jump` says that the price went past the warning line and 1 at once: no warning was possible.
     """
     if position.unknown:
         return None
     factor = health_factor(position)
-    debt = to_float(position.debt_base, position.base_decimals)
+    debt = None if unit is None else to_float(position.debt_base, position.base_decimals) * unit
     tight = TIGHT if correlated(position) else 1.0
-    judged = position.collateral_base > 0 and factor < math.inf and (watched or debt >= settings.min_debt_usd)
-    severity = _severity(factor, tight, settings) if judged else None
+    dust = debt is not None and debt < settings.min_debt_usd
+    judged = position.collateral_base > 0 and factor < math.inf and (watched or not dust)
+    severity = _severity(factor, tight, settings, chances or {}) if judged else None
     reasons = _reasons(position, factor, debt, tight, settings, track) if judged else []
+    if judged and chances and factor >= 1.0:
+        reasons += _chance_reasons(chances, settings)
     if watched and severity is not None:
         reasons.append(Reason("watched", 1.0, 0.0, "this wallet is on the watch list"))
     score, told = settle(reasons)
@@ -111,6 +128,7 @@ def liquidation_executed(
     before: Position | None = None,
     track: PositionTrack | None = None,
     watched: bool = False,
+    unit: float | None = 1.0,
 ) -> Assessment:
     """`liquidation.executed`: once per liquidation. Critical for a watched wallet, a warning from $100k on, else info.
 
@@ -119,9 +137,9 @@ def liquidation_executed(
     """
     legs = {leg.asset: leg for leg in before.legs} if before else {}
     base = before.base_decimals if before else 8
-    repaid, repaid_text = _worth(fact.debt_repaid, fact.debt_asset, legs, base)
-    seized, seized_text = _worth(fact.collateral_seized, fact.collateral_asset, legs, base)
-    debt = to_float(before.debt_base, base) if before else 0.0
+    repaid, repaid_text = _worth(fact.debt_repaid, fact.debt_asset, legs, base, unit)
+    seized, seized_text = _worth(fact.collateral_seized, fact.collateral_asset, legs, base, unit)
+    debt = to_float(before.debt_base, base) * (unit or 0.0) if before else 0.0
     share = min(1.0, repaid / debt) if repaid is not None and debt > 0.0 else None
     factor = health_factor(before) if before else math.inf
     if track is not None:
@@ -187,7 +205,15 @@ class PositionJudge:
     def __init__(self, settings: Alerts) -> None:
         self.settings = settings
 
-    def assess(self, book: Book, position: Position, *, watched: bool = False) -> Assessment | None:
+    def assess(
+        self,
+        book: Book,
+        position: Position,
+        *,
+        watched: bool = False,
+        unit: float | None = 1.0,
+        chances: Mapping[str, float] | None = None,
+    ) -> Assessment | None:
         """Judge a position and remember its factor. None where it is unknown, which changes nothing."""
         if position.unknown:
             return None
@@ -197,18 +223,27 @@ class PositionJudge:
         if factor == math.inf:
             if known is not None:
                 book.drop(TRACKS, key)
-            return assess_position(position, self.settings, watched=watched)
+            return assess_position(position, self.settings, watched=watched, unit=unit)
         track = _followed(known, position, factor)
         if track != known:
             book.put(TRACKS, key, track)
-        return assess_position(position, self.settings, track=track if known else None, watched=watched)
+        return assess_position(
+            position, self.settings, track=track if known else None, watched=watched, unit=unit, chances=chances
+        )
 
     def executed(
-        self, book: Book, at: BlockRef, fact: Liquidated, before: Position | None = None, *, watched: bool = False
+        self,
+        book: Book,
+        at: BlockRef,
+        fact: Liquidated,
+        before: Position | None = None,
+        *,
+        watched: bool = False,
+        unit: float | None = 1.0,
     ) -> Assessment:
         """Judge a liquidation by what was known of the position before the block `at`."""
         track = book.get(TRACKS, (fact.protocol, fact.market, fact.account))
-        return liquidation_executed(fact, at, self.settings, before=before, track=track, watched=watched)
+        return liquidation_executed(fact, at, self.settings, before=before, track=track, watched=watched, unit=unit)
 
 
 def _followed(known: PositionTrack | None, position: Position, factor: float) -> PositionTrack:
@@ -226,13 +261,32 @@ def _followed(known: PositionTrack | None, position: Position, factor: float) ->
     return PositionTrack(factor, position.block, position.time, known.factor, known.time, speed)
 
 
-def _severity(factor: float, tight: float, settings: Alerts) -> Severity | None:
+def _severity(factor: float, tight: float, settings: Alerts, chances: Mapping[str, float]) -> Severity | None:
     warning, critical = settings.health_factor_warning, settings.health_factor_critical
     if factor < 1.0 or factor < 1.0 + (critical - 1.0) * tight:
         return "critical"
-    if factor < 1.0 + (warning - 1.0) * tight:
+    day, week = chances.get("24h", 0.0), chances.get("7d", 1.0)
+    if factor < far_line(settings) and day >= settings.p_liquidation_critical:
+        return "critical"
+    if factor < far_line(settings) and day >= settings.p_liquidation_warning:
         return "warning"
+    if factor < 1.0 + (warning - 1.0) * tight:
+        return "warning" if week >= HARDLY else "info"
     return "info" if factor < warning else None
+
+
+def far_line(settings: Alerts) -> float:
+    """The factor from which on nothing is looked at: three times the warning line's distance from 1."""
+    return 1.0 + 3.0 * max(settings.health_factor_warning - 1.0, 1e-6)
+
+
+def _chance_reasons(chances: Mapping[str, float], settings: Alerts) -> list[Reason]:
+    day = chances.get("24h")
+    if day is None:
+        return []
+    points = 12.0 * min(1.0, day / max(settings.p_liquidation_critical, 1e-9))
+    text = f"{percent(day)} likely to be liquidated within 24 h, if nothing is done"
+    return [Reason("p_liquidation", day, points, text, settings.p_liquidation_warning)]
 
 
 def _factor_points(factor: float, tight: float, settings: Alerts) -> float:
@@ -242,7 +296,7 @@ def _factor_points(factor: float, tight: float, settings: Alerts) -> float:
     """
     warning = 1.0 + (settings.health_factor_warning - 1.0) * tight
     critical = 1.0 + (settings.health_factor_critical - 1.0) * tight
-    far = 1.0 + 3.0 * max(settings.health_factor_warning - 1.0, 1e-6)
+    far = far_line(settings)
     info = ((settings.health_factor_warning, 14.0),) if tight < 1.0 else ()
     steps: tuple[tuple[float, float], ...] = (
         (far, 0.0),
@@ -261,7 +315,7 @@ def _factor_points(factor: float, tight: float, settings: Alerts) -> float:
 
 
 def _reasons(
-    position: Position, factor: float, debt: float, tight: float, settings: Alerts, track: PositionTrack | None
+    position: Position, factor: float, debt: float | None, tight: float, settings: Alerts, track: PositionTrack | None
 ) -> list[Reason]:
     line = 1.0 + (settings.health_factor_warning - 1.0) * tight
     note = "; its two sides move together" if tight < 1.0 else ""
@@ -274,7 +328,7 @@ def _reasons(
         leg, move = soonest
         points = 12.0 * tight * max(0.0, 1.0 - abs(move) / 0.3) ** 2
         reasons.append(Reason("distance", move, points, _distance_text(leg, move)))
-    if debt > 0.0:
+    if debt is not None and debt > 0.0:
         points = 5.0 * min(1.0, math.log10(1.0 + debt) / 6.0)
         reasons.append(Reason("debt", debt, points, f"{dollars(debt)} of debt"))
     if track is None:
@@ -326,11 +380,14 @@ def _symbol(leg: Leg) -> str:
     return leg.symbol or short(leg.asset)
 
 
-def _worth(amount: int, asset: Address, legs: dict[Address, Leg], base_decimals: int) -> tuple[float | None, str]:
+def _worth(
+    amount: int, asset: Address, legs: dict[Address, Leg], base_decimals: int, unit: float | None
+) -> tuple[float | None, str]:
     """(in dollars or None, in words): by the prices of the position's last judgement."""
     leg = legs.get(asset)
     if leg is None:
         return None, f"{amount} units of {short(asset)}"
     units = to_float(amount, leg.decimals)
     words = f"{units:,.4g} {_symbol(leg)}" if units < 1000.0 else f"{units:,.0f} {_symbol(leg)}"
-    return (units * to_float(leg.price, base_decimals) if leg.price > 0 else None), words
+    known = leg.price > 0 and unit is not None
+    return (units * to_float(leg.price, base_decimals) * (unit or 0.0) if known else None), words

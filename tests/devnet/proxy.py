@@ -72,7 +72,7 @@ class Faults:
     without: frozenset[str] = frozenset()
 
 
-@dataclass
+@dataclass(eq=False)
 class Proxy:
     """The proxy. Use as a context manager; `faults` may be changed at any time from any thread.
 

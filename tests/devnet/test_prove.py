@@ -46,10 +46,10 @@ def between(url: str, keep: Callable[[Row], bool]) -> Iterator[str]:
     """A node in front of the node, which leaves out the logs that `keep` refuses."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - http.server's own name
+        def do_POST(self) -> None:
             asked = self.rfile.read(int(self.headers["Content-Length"]))
-            request = urllib.request.Request(url, asked, {"Content-Type": "application/json"})  # noqa: S310 - our node
-            with urllib.request.urlopen(request) as answer:  # noqa: S310 - our node
+            request = urllib.request.Request(url, asked, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request) as answer:
                 told = json.loads(answer.read())
             questions = json.loads(asked)
             if isinstance(questions, dict) and questions["method"] == "eth_getLogs" and "result" in told:

@@ -21,8 +21,8 @@ from tests.devnet.scenario import Scenario
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(3600 if os.environ.get("DEFIWATCH_SOAK") else 280)]
 
 KILLS = int(os.environ.get("DEFIWATCH_KILLS", "5"))
-IGNORED = ("source.silent",)
-"""Kinds that rest on the wall's time, which a killed process does not see."""
+IGNORED = ("source.silent", "source.gap")
+"""Kinds that tell of the process itself: of the time while it was dead, which a clean run does not have."""
 
 
 def started(folder: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -40,8 +40,6 @@ def told(out: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return [alert for alert in lines if alert["kind"] not in IGNORED]
-
-
 
 
 def test_a_run_that_is_killed_tells_what_a_clean_run_tells(devnet: Devnet, scenario: Scenario, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`positions --all --each-block --json` of the recorded chains: every truth can be read from its lines, and is right."""
+"""`positions --all --each-block --json` of the recorded chains: every truth is in its lines, and is right."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from defiwatch.collectors.recording import RecordingReader
 from defiwatch.commands.positions import run
 from defiwatch.commands.schema import schema
 from defiwatch.config import Config
+from defiwatch.domain.ids import MARKET
+from defiwatch.engine import Engine
+from defiwatch.engine.lending import Lending
+from defiwatch.state.lending import exact
 
 pytestmark = [pytest.mark.data, pytest.mark.timeout(300)]
 
@@ -149,3 +154,39 @@ def test_lines_hold_what_else_is_promised(lines: list[Row]) -> None:
     for what in ("chances", "shock", "repay", "supply", "repay_from_supply", "impossible"):
         assert counted[what] > 1_000, counted
     assert counted["take"] > 20, counted
+
+
+def test_a_supposed_fall_is_what_the_legs_say(folder: Path) -> None:
+    """By two ways: the protocol's whole path on moved prices, and the revision's formula on moved legs. The book is not
+    touched, and repaying what a remedy names makes it safe."""
+    engine = Engine(Config(), mode="replay")
+    line, compared, cured = None, 0, 0
+    for number, frame in enumerate(RecordingReader(folder / "recording.jsonl.gz", print)):
+        engine.feed(frame)
+        line = next((one for chain_id, one in engine.lines.items() if chain_id != MARKET), None)
+        if number % 75 or line is None or line.intake.head is None or line.intake.wants():
+            continue
+        lending = Lending.of(line, 1.5)
+        assert lending is not None
+        digest = line.intake.book.digest()
+        for position in line.positions():
+            desk = lending.desks.of(position)
+            if position.unknown or not position.debt_base or desk is None:
+                continue
+            shocks = {leg.asset: move for leg in position.legs for move in (-0.2,) if leg.symbol in ("WETH", "WBTC")}
+            after, _ = lending.suppose(position, shocks, {})
+            moved = exact.shocked(position.legs, shocks)
+            assert after.health_factor == desk.health_of(position)(moved)
+            assert [leg.price for leg in after.legs] == [leg.price for leg in moved]
+            compared += bool(shocks)
+            insight = lending.insight(position)
+            assert insight is not None
+            for one in insight.remedies:
+                if one.action == "repay" and one.amount:
+                    repaid, _ = lending.suppose(position, {}, {one.asset: one.amount + 1})
+                    # A repayment burns whole scaled units: the debt left may be a unit more than owed less paid.
+                    assert repaid.health_factor >= one.target * (1 - 1e-9)
+                    cured += 1
+        assert line.intake.book.digest() == digest
+    assert compared > 40
+    assert cured > 10

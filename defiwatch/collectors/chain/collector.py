@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
 
 import msgspec
 
-from defiwatch.collectors.chain import logs
+from defiwatch.collectors.chain import headers, logs
 from defiwatch.collectors.chain.asks import Ask, AskHeader, AskHeaders, AskLatest, AskLogs
 from defiwatch.collectors.chain.endpoints import Endpoints
 from defiwatch.collectors.chain.filters import Wanted
 from defiwatch.collectors.chain.health import Health
 from defiwatch.collectors.chain.history import History, Piece
 from defiwatch.collectors.chain.ledger import Ledger
+from defiwatch.collectors.chain.limits import Limits
 from defiwatch.collectors.chain.reads import Reads
 from defiwatch.collectors.chain.telling import Telling
 from defiwatch.collectors.chain.trust import Finding, Verifier
@@ -55,7 +56,8 @@ class ChainCollector:
     It goes on after the newest of `needs.blocks()`; where there are none, after `start_at` (a block that was taken
     before; its hash may be ""); else it begins `lookback` blocks below the head. `until_head`:
     `run` returns once the head is reached, its reads are made and the history is searched. `wall` gives Unix seconds,
-    for health frames only. SourceError if no endpoint was ever reached, WrongChainError if all serve another chain.
+    for health frames only. `limits` is where it keeps what endpoints allow. SourceError if no endpoint was ever
+    reached, WrongChainError if all serve another chain.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class ChainCollector:
         wall: Callable[[], float] = time.time,
         open_rpc: Callable[[str], Awaitable[Rpc]] | None = None,
         timeout: float = 20.0,
+        limits: MutableMapping[str, int] | None = None,
     ) -> None:
+        self._kept_limits: MutableMapping[str, int] = {} if limits is None else limits
         self.chain = chain
         self._needs = needs
         self._emit = emit
@@ -114,6 +118,7 @@ class ChainCollector:
     async def run(self) -> None:
         """Emit frames until cancelled (or, with `until_head`, until everything up to the head was emitted)."""
         self._ledger = self._make_ledger()
+        self._limits = Limits(self._kept_limits, self._ledger, self._reads, self._history)
         async with self._endpoints:
             try:
                 while not await self._turn():
@@ -148,6 +153,7 @@ class ChainCollector:
             self._follow_filters()
             for ask in self._ledger.asks(now):
                 self._send(ask)
+        self._limits.note()
         if await self._step():
             return False
         if self._until_head and self._ledger.at_head and self._history.idle and self._verifier.idle:
@@ -295,10 +301,10 @@ class ChainCollector:
             self._verifier.header_from(index, header)
             return partial(ledger.on_header, ask.id, header)
         if isinstance(ask, AskHeaders):
-            headers = await _headers(rpc, ask.first, ask.last)
-            for header in headers:
+            found_headers = await headers.of_range(rpc, ask.first, ask.last)
+            for header in found_headers:
                 self._verifier.header_from(index, header)
-            return partial(ledger.on_headers, ask.id, headers)
+            return partial(ledger.on_headers, ask.id, found_headers)
         if isinstance(ask, AskLogs):
             found = await logs.of_block(rpc, wanted, ask.hash)
             self._verifier.logs_from(index, ask.hash)
@@ -376,19 +382,6 @@ class ChainCollector:
             for _ in range(_MAX_ROUNDS):
                 if not await self._read(self._needs.wants(), number, block_hash):
                     break
-
-
-async def _headers(rpc: Rpc, first: int, last: int) -> list[Header | None]:
-    """The headers of some heights, in order."""
-    if first == last:
-        return [await rpc.call("eth_getBlockByNumber", [hex(first), False], HEADER)]
-    found: list[Header | None] = []
-    questions = [("eth_getBlockByNumber", [hex(number), False]) for number in range(first, last + 1)]
-    for answer in await rpc.batch(questions, HEADER):
-        if isinstance(answer, NodeError):
-            raise answer
-        found.append(answer)
-    return found
 
 
 async def collect_chain(

@@ -22,8 +22,8 @@ class Budget:
         """Seconds."""
         self._clock = clock
         self._step = self.window / _STEPS
-        self._sent: deque[tuple[int, int]] = deque()
-        """Steps of time, each with how many questions were sent in it, oldest first."""
+        self._sent: deque[tuple[float, float, int]] = deque()
+        """Stretches of at most one step, oldest first: its first and last time, and how many were sent."""
         self._used = 0
 
     def wait(self, count: int) -> float:
@@ -33,23 +33,24 @@ class Budget:
         now = self._clock()
         self._forget(now)
         over = self._used + count - self.limit
-        for step, sent in self._sent:
-            if over <= 0:
-                break
+        if over <= 0:
+            return 0.0
+        for _, last, sent in self._sent:
             over -= sent
-            until = (step + 1) * self._step + self.window
             if over <= 0:
-                return max(0.0, until - now)
-        return 0.0
+                return max(0.0, last + self.window - now)
+        return self.window
 
     def spend(self, count: int) -> None:
         """`count` questions are sent now."""
-        step = int(self._clock() // self._step)
+        now = self._clock()
         self._used += count
-        if self._sent and self._sent[-1][0] == step:
-            count += self._sent.pop()[1]
-        self._sent.append((step, count))
+        first = now
+        if self._sent and now - self._sent[-1][0] < self._step:
+            first, _, before = self._sent.pop()
+            count += before
+        self._sent.append((first, now, count))
 
     def _forget(self, now: float) -> None:
-        while self._sent and (self._sent[0][0] + 1) * self._step + self.window <= now:
-            self._used -= self._sent.popleft()[1]
+        while self._sent and self._sent[0][1] + self.window <= now:
+            self._used -= self._sent.popleft()[2]

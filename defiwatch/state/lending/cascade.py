@@ -18,8 +18,8 @@ from defiwatch.domain.ids import Address
 from defiwatch.domain.risk import Leg
 from defiwatch.domain.units import UINT256_MAX, WAD
 from defiwatch.state.lending.depth import Depth, Sale
-from defiwatch.state.lending.exact import HealthOf, with_prices
-from defiwatch.state.lending.strikes import Rule, Strike
+from defiwatch.state.lending.exact import with_prices
+from defiwatch.state.lending.strikes import Loan, Strike
 
 FALLS: tuple[float, ...] = (0.05, 0.10, 0.20, 0.30)
 """The quick ladder."""
@@ -35,16 +35,6 @@ _STILL = 1e-6
 Amounts = tuple[tuple[Address, int], ...]
 
 
-class Loan(msgspec.Struct, frozen=True):
-    """One position with its protocol's arithmetic. `base`: the token that it is counted in; "" for dollars."""
-
-    account: Address
-    legs: tuple[Leg, ...]
-    health: HealthOf
-    rule: Rule
-    base: Address = ""
-
-
 class Round(msgspec.Struct, frozen=True):
     """What one round did. `factors`: the oracle's prices after it, of their prices before the shock."""
 
@@ -58,6 +48,7 @@ class Round(msgspec.Struct, frozen=True):
 class End(msgspec.Struct, frozen=True):
     """One end of the bracket, by debt or collateral asset, units; repaid + bad + left is the debt there was.
 
+    `uncovered` is the part of `bad` beyond all the collateral that is left, at the oracle's prices then.
     `unrouted` is the part of `repaid` whose collateral no pool here buys: taken as sold at the oracle's price.
     `price` is the shocked asset's, of its price before the shock; `rests` is false where the rounds ran out.
     """
@@ -68,6 +59,7 @@ class End(msgspec.Struct, frozen=True):
     sold: Amounts
     bad: Amounts
     left: Amounts
+    uncovered: Amounts
     unrouted: Amounts
     price: float
     rests: bool
@@ -87,7 +79,7 @@ class Cascade(msgspec.Struct, frozen=True):
 
 ASSUMES: tuple[str, ...] = (
     "nobody adds collateral or repays",
-    "every pool known here follows the fall before the first sale",
+    "what is seized is sold into the pools known here alone, each of which followed the fall before",
     "least: one round, the oracle follows the whole market, which the sales do not move",
     "most: the oracle follows the pools that were sold into, until it rests",
     "sales end where slippage exceeds the liquidation bonus, and what is owed then counts as bad debt",
@@ -121,7 +113,8 @@ class _Run:
         self.closed = [False] * len(self.loans)
         self.factors: dict[Address, float] = {}
         self.hit: set[int] = set()
-        self.repaid, self.sold, self.bad, self.unrouted = _Sums(), _Sums(), _Sums(), _Sums()
+        self.repaid, self.sold, self.bad = _Sums(), _Sums(), _Sums()
+        self.uncovered, self.unrouted = _Sums(), _Sums()
 
     def price(self, asset: Address) -> float:
         return self.factors.get(self.follows.get(asset, asset), 1.0)
@@ -135,8 +128,8 @@ class _Run:
         lowest = min([1.0, *self.factors.values()])
         count = 0
         for at, (health, loan) in enumerate(self.loans):
-            # Collateral is worth at least its lowest factor; a loan counted in a token may gain debt instead.
-            if health < UINT256_MAX and health * lowest > WAD * 1.001 and not loan.base:
+            # No price falls by more than the lowest factor, none rises: the loans after this one are safe.
+            if health < UINT256_MAX and health * lowest > WAD * 1.001:
                 break
             if not self.closed[at] and self._liquidate(at, loan, flows):
                 self.hit.add(at)
@@ -167,8 +160,12 @@ class _Run:
                 break
         self._keep(at, legs)
         self.closed[at] = True
+        held = sum(leg.collateral * leg.price // 10**leg.decimals for leg in legs)
+        owed = sum(leg.debt * leg.price // 10**leg.decimals for leg in legs)
         for leg in legs:
             self.bad.add(leg.asset, leg.debt)
+            if owed > held:
+                self.uncovered.add(leg.asset, leg.debt * (owed - held) // owed)
         return True
 
     def _quoted(self, leg: Leg, unit: float) -> int:
@@ -240,6 +237,7 @@ class _Run:
             sold=self.sold.told(),
             bad=self.bad.told(),
             left=left.told(),
+            uncovered=self.uncovered.told(),
             unrouted=self.unrouted.told(),
             price=prices.get(asset, 1.0),
             rests=rests,

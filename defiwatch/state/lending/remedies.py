@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from defiwatch.domain.ids import Address
+from defiwatch.domain.ids import Address, short
 from defiwatch.domain.risk import Leg, Position
-from defiwatch.domain.units import WAD
+from defiwatch.domain.units import WAD, to_float
 from defiwatch.state.lending.exact import HealthOf, with_amounts
 
 Action: TypeAlias = Literal["repay", "supply", "repay_from_supply"]
@@ -158,3 +158,11 @@ def _against(action: Action, amount: int, name: str, room: Room) -> str:
     if room.wallet is not None and amount > room.wallet:
         return f"the wallet holds {room.wallet} units of {name} only"
     return ""
+
+
+def phrase(remedy: Remedy, decimals: int) -> str:
+    """A remedy in words: "repay 1,688.37 DAI", "add 2.5 WETH: not now, WETH is frozen"."""
+    name = remedy.symbol or short(remedy.asset)
+    what = {"repay": "repay {}", "supply": "add {}", "repay_from_supply": "repay {} with what is supplied of it"}
+    amount = f"{to_float(remedy.amount, decimals):,.6g} {name}" if remedy.amount else name
+    return what[remedy.action].format(amount) + ("" if remedy.possible else f": not now, {remedy.why}")

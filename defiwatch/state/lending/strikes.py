@@ -6,20 +6,26 @@ not serve; tests hold these against them. Aave is exact to the unit; Morpho with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
+from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import Address
-from defiwatch.domain.risk import Leg
+from defiwatch.domain.risk import Leg, Position
 from defiwatch.domain.units import BPS, WAD
-from defiwatch.protocols.aave_v3 import rays
+from defiwatch.protocols.aave_v3 import AaveV3, rays
 from defiwatch.protocols.aave_v3.forms import Form
 from defiwatch.protocols.compound_v3 import arithmetic as comet
+from defiwatch.protocols.compound_v3.comet import CompoundV3
 from defiwatch.protocols.compound_v3.state import Scene as CometScene
 from defiwatch.protocols.morpho_blue import shares
+from defiwatch.protocols.morpho_blue.blue import MorphoBlue
 from defiwatch.protocols.morpho_blue.state import Scene as MorphoScene
+from defiwatch.protocols.spec import Book, Instance
+from defiwatch.state.lending import exact
+from defiwatch.state.lending.exact import HealthOf
 
 _HALF = 5_000
 _HALF_ABOVE = 95 * 10**16
@@ -70,8 +76,8 @@ def of_aave(form: Form, fees: Mapping[Address, int]) -> Rule:
 
 
 def _owed(form: Form, leg: Leg) -> int:
-    value = leg.debt * leg.price
-    return -(-value // 10**leg.decimals) if form.directional else value // 10**leg.decimals
+    value, unit = leg.debt * leg.price, int(10**leg.decimals)
+    return -(-value // unit) if form.directional else value // unit
 
 
 def _aave_strike(form: Form, taken: Leg, lent: Leg, factor: int, total: int, rate: int) -> Strike:
@@ -142,3 +148,42 @@ def of_compound(scene: CometScene, store_front_factor: int = WAD) -> Rule:
         return tuple(found)
 
     return rule
+
+
+class Loan(msgspec.Struct, frozen=True):
+    """One position with its protocol's arithmetic. `base`: the token that it is counted in; "" for dollars."""
+
+    account: Address
+    legs: tuple[Leg, ...]
+    health: HealthOf
+    rule: Rule
+    base: Address = ""
+
+
+def loans(instance: Instance, book: Book, at: BlockRef, positions: Iterable[Position]) -> list[Loan]:
+    """The positions of one market with debt that can be told; [] for a protocol without a rule here."""
+    owing = [position for position in positions if position.debt_base and not position.unknown]
+    if not owing:
+        return []
+    if isinstance(instance, AaveV3):
+        form = instance.ledger(book, at).form
+        fees = {reserve.asset: reserve.protocol_fee for reserve in instance.reserves(book)}
+        health, rule = exact.of_aave(form), of_aave(form, fees)
+    elif isinstance(instance, MorphoBlue):
+        scene = instance.totals(book, at, owing[0].market)
+        if scene is None:
+            return []
+        health, rule = exact.of_morpho(scene), of_morpho(scene)
+    elif isinstance(instance, CompoundV3):
+        comets = instance.scene(book, at)
+        health, rule = exact.of_compound(comets), of_compound(comets)
+    else:
+        return []
+    return [Loan(position.account, position.legs, health, rule, _base(position)) for position in owing]
+
+
+def _base(position: Position) -> Address:
+    """The token that a position is counted in."""
+    if position.base == "USD":
+        return ""
+    return next((leg.asset for leg in position.legs if leg.debt and leg.symbol == position.base), "")

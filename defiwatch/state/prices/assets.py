@@ -42,6 +42,15 @@ PEGGED: dict[str, str] = {
 }
 """What an asset is meant to be worth, in the order in which it is assumed; only where no price of it exists at all."""
 
+STAKED: dict[str, str] = {
+    **dict.fromkeys(("STETH", "WSTETH", "RETH", "CBETH", "WEETH", "EZETH", "RSETH", "OSETH", "ETHX", "WBETH"), "ETH"),
+    **dict.fromkeys(("STMATIC", "MATICX"), "POL"),
+    "SAVAX": "AVAX",
+    "SDAI": "DAI",
+    "SUSDE": "USDE",
+}
+"""What lending markets price, as a rule, by an exchange rate to another asset and not by its own market."""
+
 COINS = frozenset({"ETH", "BTC", *WRAPPED.values(), *(asset for asset, peg in PEGGED.items() if peg == "BTC")})
 """What other assets are counted in, beside dollars."""
 

@@ -250,3 +250,49 @@ def test_a_liquidation_of_the_unknown_is_still_told() -> None:
     found = liquidation_executed(FACT, AT, Alerts())
     assert found.severity == "info"
     assert "units of 0xdcdc…dcdc" in found.title
+
+
+def test_a_likely_liquidation_is_warned_of_above_the_line() -> None:
+    """Probability and factor together: likely and near raises, certain not to happen lowers, far away says nothing."""
+    settings = Alerts()
+    calm = {"1h": 0.0, "24h": 0.0, "7d": 0.0002}
+    likely = {"1h": 0.01, "24h": 0.06, "7d": 0.4}
+    almost = {"1h": 0.1, "24h": 0.35, "7d": 0.8}
+
+    def severity(factor: float, chances: dict[str, float] | None) -> str | None:
+        found = assess_position(position(factor), settings, chances=chances)
+        assert found is not None
+        assert math.fsum(reason.points for reason in found.reasons) == pytest.approx(found.score, abs=0.5)
+        return found.severity
+
+    assert [severity(1.2, chances) for chances in (None, calm, likely, almost)] == [None, None, "warning", "critical"]
+    assert [severity(1.08, chances) for chances in (None, calm, likely, almost)] == [
+        "warning",
+        "info",
+        "warning",
+        "critical",
+    ]
+    assert [severity(1.01, chances) for chances in (None, calm)] == ["critical", "critical"]
+    assert [severity(0.99, chances) for chances in (None, calm)] == ["critical", "critical"]
+    assert severity(1.31, almost) is None
+    found = assess_position(position(1.2), settings, chances=almost)
+    assert found is not None
+    reason = next(reason for reason in found.reasons if reason.name == "p_liquidation")
+    assert (reason.value, reason.points) == (0.35, 12.0)
+
+
+def test_debt_in_a_token_counts_in_dollars() -> None:
+    """A Morpho market counts in its loan token: 0.02 WETH are $40, which is dust; without a price nothing is dust."""
+    settings = msgspec.structs.replace(Alerts(), min_debt_usd=50.0)
+    small = msgspec.structs.replace(position(1.01, debt_usd=0.02), base="WETH")
+    dust = assess_position(small, settings, unit=2_000.0)
+    assert dust is not None
+    assert dust.severity is None
+    told = assess_position(small, settings, unit=3_000.0)
+    assert told is not None
+    assert told.severity == "critical"
+    assert any("$60" in reason.text for reason in told.reasons if reason.name == "debt")
+    unknown = assess_position(small, settings, unit=None)
+    assert unknown is not None
+    assert unknown.severity == "critical"
+    assert "debt" not in names(unknown)
