@@ -9,7 +9,7 @@ import msgspec
 from defiwatch.collectors.chain.glance import Glance
 from defiwatch.config import Chain, Config
 from defiwatch.domain.events import BlockRef
-from defiwatch.domain.frames import BlockFrame, Header, ReadsFrame, RemovedFrame
+from defiwatch.domain.frames import BlockFrame, Header, RawLog, ReadsFrame, RemovedFrame
 from defiwatch.domain.ids import Address
 from defiwatch.domain.risk import Position
 from defiwatch.domain.units import from_hex
@@ -20,7 +20,7 @@ from defiwatch.protocols.abi import Call
 from defiwatch.protocols.compound_v3 import COMPOUND_V3, answers
 from defiwatch.protocols.erc20 import BALANCE_OF
 from defiwatch.protocols.morpho_blue import MORPHO_BLUE
-from defiwatch.protocols.morpho_blue.blue import BORROW_RATE, POSITION, PRICE
+from defiwatch.protocols.morpho_blue.blue import BORROW_RATE, POSITION, PRICE, MorphoBlue
 from defiwatch.protocols.registry import create
 from defiwatch.protocols.spec import Instance
 
@@ -84,6 +84,9 @@ class Glimpse:
         """
         header = await glance.header(number)
         self.intake.on_block(BlockFrame(self.chain.chain_id, _alone(header)))
+        for instance in self.intake.instances:
+            if isinstance(instance, MorphoBlue):
+                await self._markets(glance, header, instance)
         await self._answer(glance, header, patient=patient)
         self.since = from_hex(header.number)
         return header
@@ -115,6 +118,22 @@ class Glimpse:
             for instance in self.intake.instances
             for position in sorted(instance.positions_of(book, at, account), key=lambda p: p.market)
         ]
+
+    async def _markets(self, glance: Glance, header: Header, morpho: MorphoBlue) -> None:
+        """Learn which markets the accounts ever entered, where the configuration does not name them."""
+        found: list[RawLog] = []
+        for scan in morpho.entered():
+            logs = await glance.search(scan, from_hex(header.number))
+            if logs is None:
+                self.intake.book.notice(
+                    "morpho_blue: name its markets (pools) or its first block (from_block): a search through all blocks"
+                    " would take too many questions"
+                )
+                return
+            found += logs
+        calls = morpho.market_calls(found)
+        told = await glance.reads(calls, header)
+        self.intake.on_reads(ReadsFrame(self.chain.chain_id, header.number, tuple(told), header.hash))
 
     async def _events(self, glance: Glance, first: int, last: Header) -> None:
         """Apply the logs up to `last`. Where a block widens the filters, they are asked for anew from there on."""

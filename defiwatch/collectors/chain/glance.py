@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 from defiwatch.collectors.chain import logs
 from defiwatch.collectors.chain.endpoints import Endpoints
-from defiwatch.collectors.chain.filters import Wanted
+from defiwatch.collectors.chain.filters import Query, Wanted
 from defiwatch.collectors.chain.health import Health
 from defiwatch.collectors.chain.reads import Reads
 from defiwatch.collectors.wire import HEADER, Rpc
@@ -19,7 +19,7 @@ from defiwatch.domain.frames import BlockFrame, CallResult, Header, RawLog
 from defiwatch.domain.units import from_hex
 from defiwatch.errors import AnswerError, EndpointError, LimitError, NodeError, SourceError
 from defiwatch.protocols.abi import Call
-from defiwatch.protocols.spec import LogFilter
+from defiwatch.protocols.spec import LogFilter, Scan
 
 T = TypeVar("T")
 
@@ -101,20 +101,9 @@ class Glance:
         """
         wanted = Wanted(filters)
         by_block: dict[int, list[RawLog]] = {}
-        low = first
-        while low <= last:
-            high = min(last, low + self.span - 1)
-            try:
-                found = await self._ask(partial(_logs, wanted, low, high))
-            except LimitError as error:
-                if not error.too_large or high == low:
-                    raise
-                self.span = (high - low + 2) // 2
-                continue
-            for log in found:
-                if log.block_number is not None:
-                    by_block.setdefault(from_hex(log.block_number), []).append(log)
-            low = high + 1
+        for log in await self._logs(lambda low, high: partial(_logs, wanted, low, high), first, last):
+            if log.block_number is not None:
+                by_block.setdefault(from_hex(log.block_number), []).append(log)
         headers = await self._headers(sorted(by_block))
         frames: list[BlockFrame] = []
         for number, held in sorted(by_block.items()):
@@ -124,6 +113,30 @@ class Glance:
             held.sort(key=_place)
             frames.append(BlockFrame(self.chain.chain_id, header, tuple(held)))
         return frames
+
+    async def search(self, scan: Scan, last: int, *, most: int = 200) -> list[RawLog] | None:
+        """The logs of a search up to `last`; None if that would take more than `most` questions."""
+        query = Query(scan.addresses, scan.topics)
+        if last - scan.from_block >= most * self.span:
+            return None
+        return await self._logs(lambda low, high: partial(_plain, query, low, high), scan.from_block, last)
+
+    async def _logs(
+        self, question: Callable[[int, int], Callable[[int, Rpc], Awaitable[Sequence[RawLog]]]], first: int, last: int
+    ) -> list[RawLog]:
+        found: list[RawLog] = []
+        low = first
+        while low <= last:
+            high = min(last, low + self.span - 1)
+            try:
+                found += await self._ask(question(low, high))
+            except LimitError as error:
+                if not error.too_large or high == low:
+                    raise
+                self.span = (high - low + 2) // 2
+                continue
+            low = high + 1
+        return found
 
     async def _headers(self, numbers: Sequence[int]) -> dict[int, Header]:
         found: dict[int, Header] = {}
@@ -164,6 +177,10 @@ class Glance:
 
 async def _logs(wanted: Wanted, first: int, last: int, _: int, rpc: Rpc) -> list[RawLog]:
     return await logs.of_range(rpc, wanted, first, last)
+
+
+async def _plain(query: Query, first: int, last: int, _: int, rpc: Rpc) -> Sequence[RawLog]:
+    return await logs.plain(rpc, query, first, last)
 
 
 async def _headers(numbers: Sequence[int], _: int, rpc: Rpc) -> list[Header | None]:

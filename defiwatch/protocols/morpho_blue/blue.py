@@ -77,6 +77,28 @@ class MorphoBlue(Instance):
         """Read these accounts' holdings in every market that is followed, whether an event named them or not."""
         self._watched = tuple(sorted(set(accounts)))
 
+    def entered(self) -> Sequence[Scan]:
+        """How to find the markets that the watched accounts ever entered; () where `pools` names the markets."""
+        if self._chosen or not self._watched:
+            return ()
+        words = tuple("0x" + account[2:].rjust(64, "0") for account in self._watched)
+        start = self.deployment.from_block
+        own = (self.address,)
+        return (
+            Scan(f"morpho_blue:{self.address}:borrowed", own, ((events.BORROW.topic0,), None, words), start),
+            Scan(
+                f"morpho_blue:{self.address}:supplied",
+                own,
+                ((events.SUPPLY_COLLATERAL.topic0,), None, None, words),
+                start,
+            ),
+        )
+
+    def market_calls(self, logs: Iterable[RawLog]) -> Sequence[Call]:
+        """The reads that make the markets of these logs known."""
+        ids = sorted({log.topics[1].lower() for log in logs if len(log.topics) > 1})
+        return [call for id_ in ids for call in (ID_TO_PARAMS.call(self.address, id_), MARKET.call(self.address, id_))]
+
     def filter(self, book: Book) -> LogFilter:  # noqa: ARG002 - always the same
         """All events of the contract: markets cannot be told apart by address."""
         return self._filter

@@ -28,7 +28,7 @@ def test_why_there_is_none_for_a_position() -> None:
     assert "warning below 1.1: all collateral together would have to fall 31.25%" in words
     assert "critical below 1.03: all collateral together would have to fall 35.63%" in words
     assert "WETH: 2400.5 now, liquidated at 1500.3 (-37.50%)" in words
-    assert "P(liquidated within 24h, if nothing is done): 1.00%" in words
+    assert "P(liquidated within 24h, if nothing is done): 1.0 %" in words
     assert "last read at block 23000000, 2026-03-10T11:59:48Z (12 s before the snapshot, 2026-03-10T12:00:00Z)" in words
     assert "No alert was ever raised for" in words
     assert "Aave v3" not in words, "a user's address is not the market's"
@@ -90,3 +90,15 @@ def test_what_is_not_watched() -> None:
 def test_without_any_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing was run yet with the data directory"):
         explain(tmp_path, USER, Alerts())
+
+
+def test_what_would_make_it_safe_is_told() -> None:
+    picture = snapshot()
+    row = msgspec.structs.replace(
+        picture.positions[0], safe=("repay 100 USDC",), sentence="liquidated if the oracle of WETH is 3.1 % too high"
+    )
+    words = told(USER, picture=msgspec.structs.replace(picture, positions=(row,)))
+    assert "to a health factor of 1.5, one of" in words
+    assert "repay 100 USDC" in words
+    assert "3.1 % too high" in words
+    assert "warned of from 5% within 24 h" in words
