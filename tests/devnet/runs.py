@@ -93,7 +93,7 @@ async def watch(runs: Sequence[Seen], devnet: Devnet, story: Iterator[None]) -> 
         await asyncio.gather(*tasks)
 
 
-PACED = ("scoring.", "state.peg", "state.push", "state.oracle", "state.market", "state.vault", "reads.refused")
+PACED = ("scoring.", "state.growth", "state.peg", "state.pushes", "state.course", "reads.refused")
 """Tables that keep when something was judged last. While no endpoint answers reads, nothing can be judged."""
 
 
