@@ -119,12 +119,7 @@ class AlertBook:
     def _free(self, slot: Slot, severity: Severity, now: float, *, once: bool = False) -> bool:
         """Whether nothing holds back an alert under a key where none stands."""
         past = slot.past
-        if (
-            once
-            or past is None
-            or now - past.cleared >= self._cool_down
-            or rank(severity) > rank(past.severity)
-        ):
+        if once or past is None or now - past.cleared >= self._cool_down or rank(severity) > rank(past.severity):
             return True
         recent = sum(1 for time in past.raises if now - time < self._cool_down)
         return severity == "critical" and recent < RAISES

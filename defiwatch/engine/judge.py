@@ -148,6 +148,13 @@ class Judge:
             alerts += self._update(assessment, at, now, trust)
         return alerts + self._deviations(now, at, trust)
 
+    def recall(self, intake: Intake, positions: Sequence[Position], now: float) -> None:
+        """After a restart: how the positions stood at the head, and the prices there. Nothing is judged."""
+        feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
+        pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
+        self.prices.refresh(feeds, pools, now, positions)
+        self.standing = {(p.protocol, p.market, p.account): (p, None) for p in positions}
+
     def on_quote(self, book: Book, frame: QuoteFrame, now: float, at: BlockRef | None) -> list[Alert]:
         """A venue's price. A chain that has blocks holds it against its own prices when the next one is whole."""
         left_out = self.prices.bad_ticks

@@ -124,6 +124,7 @@ class Line:
         """Go on from a kept state; the book, the alerts and the models were taken up already."""
         self.clock.advance(clock)
         self._unlearnt.extend(owed)
+        self.judge.recall(self.intake, self.positions(), self.clock.now)
 
     # What the engine feeds.
 
