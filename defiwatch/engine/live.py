@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 
 from defiwatch.collectors.chain import ChainCollector, Progress
 from defiwatch.collectors.quotes import collect_quotes
+from defiwatch.collectors.ticker import tick
 from defiwatch.config import Chain
-from defiwatch.domain.frames import Frame, TickFrame
-from defiwatch.domain.units import iso
+from defiwatch.domain.frames import Frame
 from defiwatch.engine.core import Engine
 from defiwatch.errors import ConfigError, SourceError
-
-TICK_S = 1.0
-"""Seconds between two ticks: how soon silence can be seen."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -49,7 +45,7 @@ async def run_live(
         )
         for chain in chains
     }
-    beside = [asyncio.create_task(_tick(emit)), asyncio.create_task(stop.wait())]
+    beside = [asyncio.create_task(tick(emit)), asyncio.create_task(stop.wait())]
     if engine.config.quotes.enabled():
         beside.append(asyncio.create_task(_quotes(engine, emit), name="quotes"))
     deadline = None if duration is None else asyncio.get_running_loop().time() + duration
@@ -112,10 +108,3 @@ async def _quotes(engine: Engine, emit: Callable[[Frame], Awaitable[None]]) -> N
         for error in group.exceptions:
             engine.notice(f"quotes: {error}")
     await asyncio.Event().wait()
-
-
-async def _tick(emit: Callable[[Frame], Awaitable[None]]) -> None:
-    """The wall clock, once a second: the one place where it enters."""
-    while True:
-        await emit(TickFrame(time=iso(round(time.time(), 3))))
-        await asyncio.sleep(TICK_S)
