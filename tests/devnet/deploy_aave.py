@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .abi import MAX_UINT256, ZERO, encode
@@ -51,8 +52,18 @@ EMODES = {  # category -> (ltv, threshold, bonus, label)
 }
 
 
-def deploy_aave(chain: Chain, roles: Roles, tokens: dict[str, Token], feeds: dict[str, Feed]) -> AaveMarket:
-    """Everything up to a market with supplied liquidity; mines what it needs to. The feeds must have answers."""
+def deploy_aave(
+    chain: Chain,
+    roles: Roles,
+    tokens: dict[str, Token],
+    feeds: dict[str, Feed],
+    listed: Mapping[str, Terms] = TERMS,
+    base_unit: int = 10**8,
+) -> AaveMarket:
+    """Everything up to a market with supplied liquidity; mines what it needs to. The feeds must have answers.
+
+    base_unit   one unit of the currency that the feeds answer in
+    """
     admin = roles.admin
 
     def new(name: str, types: str = "", *args: object, links: dict[str, str] | None = None) -> str:
@@ -89,11 +100,11 @@ def deploy_aave(chain: Chain, roles: Roles, tokens: dict[str, Token], feeds: dic
     run(configurator_code, "initialize(address)", provider)
     run(provider, "setPoolImpl(address)", pool_code)
     run(provider, "setPoolConfiguratorImpl(address)", configurator_code)
-    addresses = [tokens[asset].address for asset in TERMS]
+    addresses = [tokens[asset].address for asset in listed]
     oracle = new(
         "AaveOracle",
         "address,address[],address[],address,address,uint256",
-        *(provider, addresses, [feeds[asset].proxy for asset in TERMS], ZERO, ZERO, 10**8),
+        *(provider, addresses, [feeds[asset].proxy for asset in listed], ZERO, ZERO, base_unit),
     )
     run(provider, "setPriceOracle(address)", oracle)
     data_provider = new("AaveProtocolDataProvider", "address", provider)
@@ -103,11 +114,11 @@ def deploy_aave(chain: Chain, roles: Roles, tokens: dict[str, Token], feeds: dic
     configurator = str(chain.value(provider, "getPoolConfigurator()", returns="address"))
 
     codes = [new(name, "address", pool) for name in ("AToken", "StableDebtToken", "VariableDebtToken")]
-    strategies = {asset: _strategy(chain, admin, provider, terms) for asset, terms in TERMS.items()}
+    strategies = {asset: _strategy(chain, admin, provider, terms) for asset, terms in listed.items()}
     steep = Terms(0, 0, 0, 0, 0, 0, optimal=8000, slope1=700, slope2=12000, base=100, whale=0)
     spare = _strategy(chain, admin, provider, steep)
     mine()
-    for asset in TERMS:
+    for asset in listed:
         token = tokens[asset]
         names = [
             f"{prefix}{asset}" for prefix in ("Aave ", "a", "Aave Variable Debt ", "vd", "Aave Stable Debt ", "sd")
@@ -117,7 +128,7 @@ def deploy_aave(chain: Chain, roles: Roles, tokens: dict[str, Token], feeds: dic
     for category, (ltv, threshold, bonus, label) in EMODES.items():
         signature = "setEModeCategory(uint8,uint16,uint16,uint16,address,string)"
         run(configurator, signature, category, ltv, threshold, bonus, ZERO, label)
-    for asset, terms in TERMS.items():
+    for asset, terms in listed.items():
         address = tokens[asset].address
         signature = "configureReserveAsCollateral(address,uint256,uint256,uint256)"
         run(configurator, signature, address, terms.ltv, terms.threshold, terms.bonus)
@@ -137,19 +148,19 @@ def deploy_aave(chain: Chain, roles: Roles, tokens: dict[str, Token], feeds: dic
         oracle=oracle,
         data_provider=data_provider,
         acl_manager=acl,
-        reserves={asset: _reserve(chain, data_provider, tokens[asset], strategies[asset]) for asset in TERMS},
+        reserves={asset: _reserve(chain, data_provider, tokens[asset], strategies[asset]) for asset in listed},
         emodes={
-            category: tuple(asset for asset, terms in TERMS.items() if terms.emode == category) for category in EMODES
+            category: tuple(asset for asset, terms in listed.items() if terms.emode == category) for category in EMODES
         },
         spare_strategy=spare,
     )
     people = (roles.whale, *roles.borrowers, *roles.liquidators, roles.fleeting_liquidator, roles.probe)
     approve = encode("approve(address,uint256)", pool, MAX_UINT256)
     for person in people:
-        chain.send([Tx(person, tokens[asset].address, approve, "approve the pool") for asset in TERMS])
+        chain.send([Tx(person, tokens[asset].address, approve, "approve the pool") for asset in listed])
     mine()
     chain.send(
-        supply(market, tokens[asset], roles.whale, tokens[asset].units(terms.whale)) for asset, terms in TERMS.items()
+        supply(market, tokens[asset], roles.whale, tokens[asset].units(terms.whale)) for asset, terms in listed.items()
     )
     mine()
     return market

@@ -6,6 +6,7 @@ chain can run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ from .model import Devnet
 from .node import Anvil, available
 from .scenario import Scenario
 from .venue import Venue
+
+SEEDS = range(1, 1 + int(os.environ.get("DEFIWATCH_SEEDS", "1")))
+"""What a test that draws is told by: one in the gate, many in the soak."""
 
 
 @pytest.fixture(scope="session")

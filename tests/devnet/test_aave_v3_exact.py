@@ -16,6 +16,7 @@ from . import deploy_aave as aave
 from .artifacts import AAVE, bytecode
 from .chain import Call, Tx, tag
 from .driver import Driver
+from .fixtures import SEEDS
 from .model import Devnet
 from .node import CHAIN_ID, RpcError
 from .scenario import Scenario
@@ -150,6 +151,7 @@ def probe(devnet: Devnet, user: str, collateral: str, debt: str, block: int) -> 
     return "ok"
 
 
+@pytest.mark.parametrize("scenario", SEEDS, indirect=True)
 def test_the_whole_story_block_by_block(scenario: Scenario) -> None:
     """From before the market was deployed: all of it follows from events, through crash, liquidations and reorg."""
     devnet = scenario.devnet

@@ -18,6 +18,7 @@ from . import deploy_morpho as blue
 from .artifacts import compiled
 from .chain import CALL_GAS, Tx, tag
 from .driver import Driver
+from .fixtures import SEEDS
 from .model import Devnet, MorphoMarket
 from .node import CHAIN_ID, RpcError
 from .scenario import Scenario
@@ -177,6 +178,7 @@ def _liquidation(
     assert math.health_factor(collateral, crossing + 1, market.lltv, position.debt_base) >= WAD
 
 
+@pytest.mark.parametrize("scenario", SEEDS, indirect=True)
 def test_the_whole_story_block_by_block(scenario: Scenario) -> None:
     """From before the contract was deployed: everything follows from events, through crash, liquidations and reorg."""
     devnet = scenario.devnet

@@ -21,6 +21,7 @@ from defiwatch.protocols.uniswap_v3 import POOLS, V3State, quotes
 from . import abi
 from .chain import Call
 from .deploy import deploy
+from .fixtures import SEEDS
 from .flows import SLOT0
 from .follow import Follower
 from .model import Devnet, PoolV3
@@ -36,14 +37,14 @@ JOINED_AT = 20
 """Steps of the story before the followers start: the pools are in mid-life, their ticks have to be read."""
 
 
-@pytest.fixture(scope="module")
-def story() -> Iterator[Scenario]:
+@pytest.fixture(scope="module", params=[seed + 2 for seed in SEEDS])
+def story(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     """A story under way: every position is open, some swaps are done."""
     reason = available()
     if reason is not None:
         pytest.skip(reason)
     with Anvil() as node:
-        told = Scenario(deploy(node), seed=3)
+        told = Scenario(deploy(node), seed=int(request.param))
         for step in islice(told.steps(), JOINED_AT):
             step.run()
         yield told

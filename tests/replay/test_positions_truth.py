@@ -35,11 +35,17 @@ def folder(request: pytest.FixtureRequest, data_folder: Path) -> Path:
     return data_folder / "aave_v3_revisions" / str(request.param)
 
 
+_PRINTED: dict[Path, list[Row]] = {}
+"""What was printed of each recording, read once."""
+
+
 @pytest.fixture
 def lines(folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> list[Row]:
-    recording = folder / "recording.jsonl.gz"
-    assert run(Config(), tmp_path, (), recording=recording, each_block=True, as_json=True) == 0
-    return [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    if folder not in _PRINTED:
+        recording = folder / "recording.jsonl.gz"
+        assert run(Config(), tmp_path, (), recording=recording, each_block=True, as_json=True) == 0
+        _PRINTED[folder] = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    return _PRINTED[folder]
 
 
 def test_every_truth_is_in_the_lines(folder: Path, lines: list[Row]) -> None:
@@ -154,6 +160,119 @@ def test_lines_hold_what_else_is_promised(lines: list[Row]) -> None:
     for what in ("chances", "shock", "repay", "supply", "repay_from_supply", "impossible"):
         assert counted[what] > 1_000, counted
     assert counted["take"] > 20, counted
+
+
+def told(
+    frames: list[Row], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], *addresses: str
+) -> tuple[list[Row], str]:
+    """The lines of a recording made of these frames, and the words on stderr."""
+    path = tmp_path / "made.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as lines:
+        lines.writelines(json.dumps(frame).encode() + b"\n" for frame in frames)
+    assert run(Config(), tmp_path, addresses, recording=path, each_block=True, as_json=True) == 0
+    out, words = capfdbinary.readouterr()
+    return [json.loads(line) for line in out.splitlines()], words.decode()
+
+
+def factors(folder: Path) -> dict[tuple[str, str], str | None]:
+    return {
+        (row["hash"], user): truth["account"] and truth["account"]["healthFactor"]
+        for row in rows(folder / "truth.jsonl.gz")
+        for user, truth in row["users"].items()
+    }
+
+
+def beginning(folder: Path, size: int) -> list[Row]:
+    """The first frames, up to the reads of a block."""
+    frames = rows(folder / "recording.jsonl.gz")[:size]
+    while frames[-1]["frame"] != "reads":
+        frames.pop()
+    return frames
+
+
+def number(frame: Row) -> int:
+    return int(frame.get("block") or frame["header"]["number"], 16)
+
+
+def test_a_block_without_reads_is_unknown(
+    data_folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It tells no factor of older prices; what needs no price, and every other block, is as it was."""
+    folder = data_folder / "aave_v3_revisions" / "rev11"
+    frames = beginning(folder, 150)
+    lost = [frame for frame in frames if frame["frame"] == "reads"][40]
+    wanted = factors(folder)
+    lines, _ = told([frame for frame in frames if frame is not lost], tmp_path, capfdbinary)
+    counted: Counter[str] = Counter()
+    for line in lines:
+        assert line["doubt"] == ""
+        if line["block"] == number(lost) and line["unknown"]:
+            assert (line["health_factor"], line["legs"], line["probes"]) == (None, [], [])
+            assert line["unknown"].endswith(f"of block {number(lost) - 1}")
+            counted["unknown"] += 1
+        else:
+            assert line["health_factor"] == wanted[line["block_hash"], line["account"]]
+            assert line["prices_block"] in (None, line["block"])
+            counted["told"] += 1
+    assert counted["unknown"] > 10
+    assert counted["told"] > 500
+
+
+def test_a_missing_block_is_told_on_every_line_after_it(
+    data_folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    folder = data_folder / "aave_v3_revisions" / "rev11"
+    frames = beginning(folder, 150)
+    lost = [frame for frame in frames if frame["frame"] == "block" and len(frame["logs"]) > 8][-12]
+    wanted = factors(folder)
+    lines, words = told([frame for frame in frames if frame is not lost], tmp_path, capfdbinary)
+    gap = f"blocks {number(lost)} to {number(lost)} are not in the"
+    assert gap in words
+    assert number(lost) not in {line["block"] for line in lines}
+    assert {bool(line["doubt"]) for line in lines} == {True, False}
+    for line in lines:
+        assert line["doubt"].startswith(gap) is (line["block"] > number(lost))
+        if not line["doubt"]:
+            assert line["health_factor"] == wanted[line["block_hash"], line["account"]]
+
+
+def test_as_other_scripts_write_it(
+    data_folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """An unknown chain, capitals, the least of headers and logs, reads in another order; two of many accounts."""
+    folder = data_folder / "aave_v3_revisions" / "rev8to9"
+    frames = beginning(folder, 280)
+    wanted = factors(folder)
+    accounts = sorted(user for user, row in rows(folder / "truth.jsonl.gz")[60]["users"].items() if row["v"])[1:3]
+    for frame in frames:
+        if "chain_id" in frame:
+            frame["chain_id"] = 987_654_321
+        if frame["frame"] == "header":
+            frame["chains"] = [{"chain_id": 987_654_321, "name": "somewhere"}]
+            frame["deployments"][0]["chain"] = "somewhere"
+        elif frame["frame"] == "block":
+            frame["header"] = {key: frame["header"][key] for key in ("number", "timestamp", "hash")}
+            frame["logs"] = [
+                {"address": capital(log["address"]), "topics": log["topics"], "data": log["data"]}
+                for log in frame["logs"]
+            ]
+        elif frame["frame"] == "reads":
+            del frame["block_hash"]
+            frame["calls"] = [{**call, "to": capital(call["to"])} for call in reversed(frame["calls"])]
+    lines, words = told(frames, tmp_path, capfdbinary, *(capital(account) for account in accounts))
+    assert words == ""
+    assert {line["account"] for line in lines} == set(accounts)
+    assert len(lines) > 200
+    for line in lines:
+        assert line["health_factor"] == wanted[line["block_hash"], line["account"]]
+    frames[0]["deployments"] = []
+    lines, words = told(frames, tmp_path, capfdbinary)
+    assert lines == []
+    assert "neither the recording's header nor the configuration names a deployment" in words
+
+
+def capital(address: str) -> str:
+    return "0x" + address[2:].upper()
 
 
 def test_a_supposed_fall_is_what_the_legs_say(folder: Path) -> None:

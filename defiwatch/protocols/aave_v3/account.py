@@ -30,6 +30,8 @@ class Lane(msgspec.Struct, frozen=True):
     income: int
     debt_index: int
     price: int
+    price_block: int
+    """When the price was read; -1: never."""
     unit: int
     ltv: int
     threshold: int
@@ -56,6 +58,10 @@ class Scene(msgspec.Struct, frozen=True):
     """Whether a reserve is listed whose place is not known yet."""
     sentinel: Price | None
     """Whether liquidations are allowed (1, 0); None where there is no sentinel."""
+    born: bool = False
+    """Whether the market's creation was seen: nothing happened before that is not known."""
+    upgraded: bool = False
+    """Whether the pool got another implementation whose revision, and so whose rules, was not read yet."""
 
 
 class AccountData(msgspec.Struct, frozen=True):
@@ -70,6 +76,8 @@ class AccountData(msgspec.Struct, frozen=True):
     weighted: int
     """Sum of collateral in base currency times its threshold."""
     legs: tuple[Leg, ...]
+    prices_block: int = -1
+    """The oldest block whose prices it rests on; -1 where it rests on none."""
 
 
 def scene(
@@ -79,6 +87,9 @@ def scene(
     prices: Mapping[Address, Price],
     time: int,
     sentinel: Price | None = None,
+    *,
+    born: bool = False,
+    upgraded: bool = False,
 ) -> Scene:
     """The market at `time` (Unix seconds), with the prices last read."""
     by_id: dict[int, Lane] = {}
@@ -105,6 +116,7 @@ def scene(
             income=indices.income(reserve, time),
             debt_index=indices.debt(form, reserve, time),
             price=0 if price is None or price.value is None else price.value,
+            price_block=-1 if price is None else price.block,
             unit=10**reserve.decimals,
             ltv=reserve.ltv,
             threshold=reserve.threshold,
@@ -113,7 +125,20 @@ def scene(
             missing=missing,
         )
     lanes = tuple(by_id.get(i) for i in range(max(by_id, default=-1) + 1))
-    return Scene(form, time, lanes, categories, prices, blind, supplied_whole, borrowed_whole, unread, sentinel)
+    return Scene(
+        form,
+        time,
+        lanes,
+        categories,
+        prices,
+        blind,
+        supplied_whole,
+        borrowed_whole,
+        unread,
+        sentinel,
+        born,
+        upgraded,
+    )
 
 
 def _missing(reserve: Reserve, price: Price | None) -> str:
@@ -135,9 +160,13 @@ def unknown(scene: Scene, account: Account) -> str:
     for holding in account.holdings:
         if holding.borrowed or holding.stable:
             touched |= 1 << holding.id
-    loans = account.unknown_borrowed & ~scene.borrowed_whole | account.unknown_stable
+    loans = account.unknown_borrowed & ~scene.borrowed_whole
+    if scene.form.stable_debt:
+        loans |= account.unknown_stable
     if not touched and not loans:
         return ""
+    if scene.upgraded:
+        return "the pool was upgraded, and its revision was not read yet"
     if account.unknown_emode:
         return "its eMode was not read yet"
     if account.emode:
@@ -179,6 +208,7 @@ def account_data(scene: Scene, account: Account) -> AccountData:
         answer = scene.prices.get(category.source)
         source = 0 if answer is None or answer.value is None else answer.value
     collateral = debt = weighted = weighted_ltv = 0
+    rests: list[int] = []
     legs: list[Leg] = []
     lanes = scene.lanes
     known = len(lanes)
@@ -202,6 +232,7 @@ def account_data(scene: Scene, account: Account) -> AccountData:
             threshold = category.threshold if inside and category is not None else lane.threshold
             value = balance * price // unit
             collateral += value
+            rests.append(lane.price_block)
             weighted += value * threshold
             weighted_ltv += value * _ltv(form, lane, category, inside, i)
         if holding.borrowed:
@@ -212,6 +243,7 @@ def account_data(scene: Scene, account: Account) -> AccountData:
         if loan:
             owed = -(-loan * price // unit) if directional else loan * price // unit
             debt += owed
+            rests.append(lane.price_block)
         bonus = category.bonus if inside and category is not None else lane.bonus
         legs.append(
             Leg(lane.asset, lane.symbol, lane.decimals, balance, loan, price, threshold, value, owed, bonus),
@@ -228,6 +260,7 @@ def account_data(scene: Scene, account: Account) -> AccountData:
         health_factor=health_factor(form, collateral, weighted, debt),
         weighted=weighted,
         legs=tuple(legs),
+        prices_block=min(rests, default=-1),
     )
 
 

@@ -17,6 +17,8 @@ class Form(msgspec.Struct, frozen=True):
     name: str
     stable_debt: bool
     """A third token beside aToken and variable debt; its balance counts as debt (up to 3.1)."""
+    plain_transfers: bool
+    """BalanceTransfer may carry the plain amount (before 3.0.2); only the ERC-20 event beside it tells."""
     liquid_emode: bool
     """eMode is per asset, by bitmaps (from 3.2); before, an asset has one category, which may have a price source."""
     virtual_balance: bool
@@ -49,6 +51,7 @@ def form(revision: int) -> Form:
         revision=n,
         name=f"3.{minor}",
         stable_debt=n <= 4,
+        plain_transfers=n <= 3,
         liquid_emode=n >= 5,
         virtual_balance=n >= 4,
         deficit=n >= 7,

@@ -10,7 +10,7 @@ from defiwatch.config import Deployment
 from defiwatch.domain import risk
 from defiwatch.domain.events import BlockRef, Event, Fact
 from defiwatch.domain.frames import CallResult, RawLog
-from defiwatch.domain.ids import Address, ChainId, subject_id
+from defiwatch.domain.ids import ZERO_ADDRESS, Address, ChainId, subject_id
 from defiwatch.domain.risk import Position
 from defiwatch.domain.units import UINT256_MAX, to_float
 from defiwatch.protocols.aave_v3 import indices, liquidation
@@ -27,8 +27,10 @@ from defiwatch.protocols.aave_v3.state import (
     MARKETS,
     NEEDED,
     PRICES,
+    REVISION,
     Account,
     Market,
+    Price,
     Reserve,
 )
 from defiwatch.protocols.aave_v3.wants import checks, meet_watched, scanned, wants
@@ -67,8 +69,8 @@ class AaveV3(Instance):
         if market is self._filtered:
             return self._filter
         own = (self.provider, market.pool, market.configurator, market.oracle, *market.tokens)
-        stable = market.revision == 0 or self.ledger(book, _NOWHERE).form.stable_debt
-        wanted = LogFilter(frozenset(own) - {""}, TOPICS | {TRANSFER_TOPIC} if stable else TOPICS)
+        transfers = market.revision == 0 or self.ledger(book, _NOWHERE).form.plain_transfers
+        wanted = LogFilter(frozenset(own) - {""}, TOPICS | {TRANSFER_TOPIC} if transfers else TOPICS)
         if wanted != self._filter:
             self._filter = wanted
         self._filtered = market
@@ -82,9 +84,7 @@ class AaveV3(Instance):
         """Who has debt, then who has supplied: until all balances known add up to the contract's totals."""
         market = self.market(book)
         ledger = self.ledger(book, BlockRef(self.chain_id, market.block, "", market.time))
-        reserves = ledger.reserves()
-        if not reserves or any(reserve.have & NEEDED != NEEDED for reserve in reserves):
-            return ()
+        reserves = [reserve for reserve in ledger.reserves() if reserve.have & NEEDED == NEEDED]
         supplied, borrowed, stable = ledger.gaps()
         debt_tokens: list[Address] = []
         supply_tokens: list[Address] = []
@@ -137,8 +137,20 @@ class AaveV3(Instance):
             price = book.get(PRICES, (self.provider, asset))
             if price is not None:
                 prices[asset] = price
-        sentinel = book.get(PRICES, (self.provider, ledger.market.sentinel)) if ledger.form.sentinel else None
-        return scene(ledger.form, reserves, categories, prices, at.time, sentinel)
+        market = ledger.market
+        sentinel = None
+        if ledger.form.sentinel and market.sentinel != ZERO_ADDRESS:
+            sentinel = book.get(PRICES, (self.provider, market.sentinel)) or _UNREAD
+        return scene(
+            ledger.form,
+            reserves,
+            categories,
+            prices,
+            at.time,
+            sentinel,
+            born=market.born,
+            upgraded=market.revision > 0 and not market.have & REVISION,
+        )
 
     def positions(self, book: Book, at: BlockRef) -> Iterable[Position]:
         """Every account with a balance, by address."""
@@ -210,7 +222,7 @@ class AaveV3(Instance):
         market = ledger.market
         if not market.pool or not market.revision:
             return
-        base_decimals = len(str(market.base_unit)) - 1
+        base_decimals, base = len(str(market.base_unit)) - 1, _base(market, now)
         for lane in sorted((lane for lane in now.lanes if lane is not None), key=_asset):
             reserve = lane.reserve
             stable = stable_known = ledger.stable_total(reserve)
@@ -230,6 +242,7 @@ class AaveV3(Instance):
                 debt_known=indices.debt_balance(now.form, reserve.borrowed_known, lane.debt_index) + stable_known,
                 price=lane.price,
                 base_decimals=base_decimals,
+                base=base,
                 bad_debt=reserve.deficit,
                 supply_cap=reserve.supply_cap * lane.unit,
                 borrow_cap=reserve.borrow_cap * lane.unit,
@@ -245,6 +258,11 @@ class AaveV3(Instance):
     def reserves(self, book: Book) -> Sequence[Reserve]:
         """Every listed reserve, by address."""
         return self.ledger(book, _NOWHERE).reserves()
+
+    def price_sources(self, book: Book) -> dict[tuple[str, Address], Address]:
+        """As the oracle answers getSourceOfAsset."""
+        pool = self.market(book).pool
+        return {(pool, reserve.asset): reserve.source for reserve in self.reserves(book) if reserve.source}
 
     def completeness(self, book: Book) -> dict[Address, tuple[int, int]]:
         """By aToken and variable debt token: the scaled balances known, and the contract's total."""
@@ -263,7 +281,7 @@ class AaveV3(Instance):
 
     def _position(self, market: Market, now: Scene, at: BlockRef, address: Address, account: Account) -> Position:
         reason = unknown(now, account)
-        base_decimals = len(str(market.base_unit)) - 1
+        base_decimals, base = len(str(market.base_unit)) - 1, _base(market, now)
         if reason:
             return Position(
                 chain_id=self.chain_id,
@@ -279,6 +297,7 @@ class AaveV3(Instance):
                 liquidation_threshold=0,
                 emode=account.emode,
                 base_decimals=base_decimals,
+                base=base,
                 unknown=reason,
             )
         data = account_data(now, account)
@@ -300,11 +319,22 @@ class AaveV3(Instance):
             ltv=data.ltv,
             emode=account.emode,
             base_decimals=base_decimals,
+            base=base,
+            prices_block=data.prices_block,
         )
 
 
+_UNREAD = Price(None, -1, "whether the sentinel allows it was not read yet")
 _NOWHERE = BlockRef(0, -1, "", 0)
 """For what does not depend on the block."""
+
+
+def _base(market: Market, now: Scene) -> str:
+    """What prices are given in: USD as a rule, else the symbol of a token."""
+    if market.base_currency == ZERO_ADDRESS:
+        return "USD"
+    symbols = (lane.symbol for lane in now.lanes if lane is not None and lane.asset == market.base_currency)
+    return next(symbols, "") or market.base_currency
 
 
 def _asset(lane: Lane) -> Address:

@@ -175,7 +175,7 @@ class Ledger:
         return bool(
             account.unknown_supplied & account.collateral & supplied
             or account.unknown_borrowed & borrowed
-            or account.unknown_stable
+            or (account.unknown_stable and self.form.stable_debt)
         )
 
     def set_supplied(self, reserve: Reserve, address: Address, account: Account, scaled: int) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from defiwatch.domain.risk import Leg
 from defiwatch.domain.units import BPS, UINT256_MAX, WAD
 from defiwatch.protocols.aave_v3 import rays
 from defiwatch.protocols.aave_v3.account import Lane, Scene, account_data, unknown
-from defiwatch.protocols.aave_v3.state import Account
+from defiwatch.protocols.aave_v3.forms import Form
+from defiwatch.protocols.aave_v3.state import CASH, NEEDED, Account
 
 OK = "ok"
 INACTIVE = "ReserveInactive"
@@ -23,8 +25,11 @@ NOT_COLLATERAL = "CollateralCannotBeLiquidated"
 NOT_BORROWED = "SpecifiedCurrencyNotBorrowedByUser"
 DUST = "MustNotLeaveDust"
 NO_BURN = "InvalidBurnAmount"
-NO_LIQUIDITY = "Panic"
-"""Underlying that the pool does not have: an arithmetic panic (from 3.1; before, the token's own transfer fails)."""
+PANIC = "Panic"
+"""Arithmetic: collateral whose price is 0, or underlying that the pool does not have (from 3.1; before, the token's own
+transfer fails)."""
+NO_REASON = "0x"
+"""A division by a bonus of 0, which says nothing."""
 
 LEGACY_CODES: dict[str, str] = {
     "25": NO_BURN,
@@ -38,6 +43,7 @@ LEGACY_CODES: dict[str, str] = {
     "103": DUST,
 }
 """What revisions up to 7 revert with, as the names that later ones have. aave-v3-core@e0bfed1 Errors.sol."""
+_CODES = {name: code for code, name in LEGACY_CODES.items()}
 
 _CLOSE_FACTOR = 5_000
 _CLOSE_FACTOR_HF = 95 * 10**16
@@ -85,8 +91,8 @@ def plan(
     if lane_c is None or lane_d is None:
         return Liquidation(INACTIVE)
     for lane in (lane_c, lane_d):
-        if lane.missing:
-            return Liquidation(_revert(scene, lane))
+        if lane.missing and not _reverts(scene, lane):
+            return Liquidation(lane.missing)
     side_c = next((leg for leg in data.legs if leg.asset == lane_c.asset), None)
     side_d = next((leg for leg in data.legs if leg.asset == lane_d.asset), None)
     refused = _refused(scene, lane_c, lane_d, data.health_factor)
@@ -96,20 +102,26 @@ def plan(
     inside = category is not None and (
         bool(category.collateral >> collateral_id & 1) if form.liquid_emode else lane_c.category == account.emode
     )
-    threshold = category.threshold if inside and category and form.zero_threshold_counts else lane_c.threshold
-    if side_c is None or not threshold or not account.collateral >> collateral_id & 1:
+    if not account.collateral >> collateral_id & 1 or not (lane_c.threshold or form.zero_threshold_counts):
         return Liquidation(NOT_COLLATERAL)
     if side_d is None or side_d.debt == 0:
         return Liquidation(NOT_BORROWED)
+    for lane in (lane_c, lane_d):
+        if lane.missing:
+            return Liquidation(_revert(scene, lane))
 
     bonus = category.bonus if inside and category is not None else lane_c.bonus
-    balance, debt = side_c.collateral, side_d.debt
-    price_c, price_d = side_c.price, side_d.price
+    balance, value, price_c = (0, 0, lane_c.price) if side_c is None else _side(side_c)
+    debt, price_d = side_d.debt, side_d.price
     if category is not None and not form.liquid_emode and (answer := scene.prices.get(category.source)):
         price_d = answer.value or price_d
-    closable = _closable(scene, data.health_factor, data.debt, side_c.collateral_base, debt, lane_d, price_d)
+    closable = _closable(scene, data.health_factor, data.debt, value, debt, lane_d, price_d)
     actual = min(cover, closable)
     unit_c, unit_d = lane_c.unit, lane_d.unit
+    if price_c == 0:
+        return Liquidation(PANIC, closable=closable)
+    if bonus == 0 and lane_c.reserve.protocol_fee:
+        return Liquidation(NO_REASON, closable=closable)
     base = price_d * actual * unit_c // (price_c * unit_d)
     want = base * bonus // BPS if form.isolated_emode else rays.percent_mul(base, bonus)
     if want > balance:
@@ -133,6 +145,17 @@ def plan(
     )
 
 
+def said(form: Form, outcome: str) -> str:
+    """What the contract itself reverts with for an outcome: a number up to 3.3, from 3.4 its error's name; "" if ok."""
+    if outcome == OK:
+        return ""
+    return outcome if form.taylor else _CODES.get(outcome, outcome)
+
+
+def _side(leg: Leg) -> tuple[int, int, int]:
+    return leg.collateral, leg.collateral_base, leg.price
+
+
 def _unreadable(scene: Scene, account: Account) -> str:
     """The revert of the account's own data, else why it cannot be told."""
     reason = unknown(scene, account)
@@ -146,6 +169,11 @@ def _unreadable(scene: Scene, account: Account) -> str:
         if lane is not None and lane.missing and touched >> lane.reserve.id & 1:
             return _revert(scene, lane)
     return reason
+
+
+def _reverts(scene: Scene, lane: Lane) -> bool:
+    price = scene.prices.get(lane.asset)
+    return price is not None and price.value is None and lane.reserve.have & NEEDED == NEEDED
 
 
 def _revert(scene: Scene, lane: Lane) -> str:
@@ -232,8 +260,9 @@ def _executed(
     if divide(call.seized, lane_c.income) == 0:
         return NO_BURN
     reserve = lane_c.reserve
+    known = scene.born or reserve.have & CASH
     counted = form.virtual_balance and (reserve.virtual or form.taylor)
     added = call.covered if lane_c.asset == lane_d.asset else 0
-    if counted and reserve.cash + added < call.seized:
-        return NO_LIQUIDITY
+    if known and counted and reserve.cash + added < call.seized:
+        return PANIC
     return OK

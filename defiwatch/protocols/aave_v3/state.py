@@ -12,7 +12,7 @@ from defiwatch.domain.units import RAY
 from defiwatch.protocols.spec import Table
 
 # What was read of a market (bits of Market.have)
-POOL, CONFIGURATOR, ORACLE, SENTINEL, REVISION, LIST, UNIT, PREMIUM = (1 << i for i in range(8))
+POOL, CONFIGURATOR, ORACLE, SENTINEL, REVISION, LIST, UNIT, PREMIUM, BASE = (1 << i for i in range(9))
 
 # What was read of a reserve (bits of Reserve.have)
 DATA, SUPPLIED, BORROWED, STABLE, DEFICIT, CASH, GRACE, SYMBOL, SOURCE = (1 << i for i in range(9))
@@ -33,13 +33,15 @@ class Market(msgspec.Struct, frozen=True):
     revision: int = 0
     base_unit: int = 10**8
     """One unit of the base currency, in which prices are given."""
+    base_currency: Address = ZERO_ADDRESS
+    """Its token; the zero address stands for USD. Asked only where the unit is not that of USD."""
     premium_to_protocol: int = 0
     assets: tuple[Address, ...] = ()
     """Every listed reserve, sorted."""
     tokens: tuple[Address, ...] = ()
     """Every aToken and debt token, sorted."""
     categories: tuple[int, ...] = ()
-    """eMode categories known to exist, sorted."""
+    """eMode categories known to exist, sorted: those that were read or told of, and those that somebody is in."""
     probed: int = 0
     """Up to which eMode category was asked. A market whose creation was seen need not ask: 255."""
     born: bool = False
@@ -254,6 +256,17 @@ class Moved(msgspec.Struct, frozen=True):
     value: int
 
 
+class Scaled(msgspec.Struct, frozen=True):
+    """One mint or burn as it was applied: from which scaled balance, by how much (units, signed), to which."""
+
+    token: Address
+    account: Address
+    before: int
+    delta: int
+    index: int
+    after: int
+
+
 MARKETS: Table[Address, Market] = Table("aave_v3.market")
 """By addresses provider, as are the first parts of the keys below."""
 RESERVES: Table[tuple[Address, Address], Reserve] = Table("aave_v3.reserve")
@@ -267,6 +280,8 @@ PRICES: Table[tuple[Address, Address], Price] = Table("aave_v3.price")
 TOKENS: Table[tuple[Address, Address], Token] = Table("aave_v3.token")
 """By token."""
 MOVES: Table[tuple[Address, Address], Moved] = Table("aave_v3.moved")
-"""By token, up to 3.1 only."""
+"""By token, up to 3.0 only."""
+UPGRADING: Table[Address, tuple[Scaled, ...]] = Table("aave_v3.upgrading")
+"""By addresses provider: the mints and burns since an upgrade of the pool whose revision was not read yet."""
 FAILED: Table[tuple[Address, str], int] = Table("aave_v3.failed")
 """Reads that were answered with an error, by contract and calldata: the block."""

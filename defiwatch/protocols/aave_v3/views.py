@@ -43,5 +43,6 @@ STABLE_UPDATED = function("getUserLastUpdated(address)", "uint40")
 ASSET_PRICE = function("getAssetPrice(address)", "uint256")
 ASSET_SOURCE = function("getSourceOfAsset(address)", "address")
 BASE_UNIT = function("BASE_CURRENCY_UNIT()", "uint256")
+BASE_CURRENCY = function("BASE_CURRENCY()", "address")
 TOKEN_SYMBOL = function("symbol()")
 """A string, or bytes32 in old tokens."""

@@ -9,6 +9,7 @@ from defiwatch.domain.ids import ZERO_ADDRESS, Address
 from defiwatch.protocols.aave_v3 import views
 from defiwatch.protocols.aave_v3.ledger import Ledger
 from defiwatch.protocols.aave_v3.state import (
+    BASE,
     BORROWED,
     CASH,
     CATEGORIES,
@@ -38,7 +39,7 @@ from defiwatch.protocols.aave_v3.state import (
 from defiwatch.protocols.abi import Call
 
 _AHEAD = 3
-"""eMode categories cannot be listed: after this many empty ones in a row, no more is asked."""
+"""eMode categories cannot be listed: after this many empty ones in a row, no more is asked, but where someone is."""
 
 
 def wants(ledger: Ledger, watched: Sequence[Address] = ()) -> Sequence[Call]:
@@ -76,6 +77,8 @@ def _open(ledger: Ledger, watched: Sequence[Address]) -> Iterator[Call]:
         yield views.RESERVES_LIST.call(pool)
     if market.have & ORACLE and not market.have & UNIT:
         yield views.BASE_UNIT.call(oracle)
+    if market.have & UNIT and market.base_unit != 10**8 and not market.have & BASE:
+        yield views.BASE_CURRENCY.call(oracle)
     if not market.have & REVISION:
         return
     if not market.have & PREMIUM and not form.premium_to_treasury:
@@ -121,6 +124,8 @@ def _open_reserve(ledger: Ledger, reserve: Reserve) -> Iterator[Call]:
         yield views.RESERVE_DEFICIT.call(pool, asset)
     if not have & CASH:
         yield views.VIRTUAL_BALANCE.call(pool, asset) if form.virtual_balance else _holds(reserve)
+        if form.virtual_balance and not form.taylor and not reserve.virtual and have & DATA:
+            yield views.CONFIGURATION.call(pool, asset)  # says whether that balance counts
     if form.virtual_balance and not have & GRACE:
         yield views.GRACE_PERIOD.call(pool, asset)
     if ledger.market.have & ORACLE and not have & SOURCE:
@@ -134,13 +139,15 @@ def _holds(reserve: Reserve) -> Call:
 def _open_categories(ledger: Ledger, reserves: Sequence[Reserve]) -> Iterator[Call]:
     market, form, pool = ledger.market, ledger.form, ledger.market.pool
     if not form.liquid_emode:
-        named = {reserve.category for reserve in reserves if reserve.have & DATA} - {0}
+        named = ({reserve.category for reserve in reserves if reserve.have & DATA} | {*market.categories}) - {0}
         for category in sorted(named):
             if ledger.book.get(CATEGORIES, (ledger.key, category)) is None:
                 yield views.CATEGORY_DATA.call(pool, category)
         return
-    last = max(market.categories, default=0) + (0 if market.born else _AHEAD)
-    for category in range(market.probed + 1, min(last, 255) + 1):
+    unread = [n for n in market.categories if ledger.book.get(CATEGORIES, (ledger.key, n)) is None]
+    last = max((n for n in market.categories if n not in unread), default=0) + (0 if market.born else _AHEAD)
+    probes = range(market.probed + 1, min(last, 255) + 1)
+    for category in (*probes, *(n for n in unread if n not in probes)):
         yield views.CATEGORY_CONFIG.call(pool, category)
         yield views.CATEGORY_LABEL.call(pool, category)
         yield views.CATEGORY_COLLATERAL.call(pool, category)
@@ -182,7 +189,7 @@ def _open_account(ledger: Ledger, address: Address) -> Iterator[Call]:
             yield views.SCALED_BALANCE.call(reserve.a_token, address)
         if account.unknown_borrowed & borrowed & bit:
             yield views.SCALED_BALANCE.call(reserve.variable_token, address)
-        if account.unknown_stable & bit:
+        if ledger.form.stable_debt and account.unknown_stable & bit:
             for asked in (views.STABLE_RATE, views.STABLE_UPDATED, views.STABLE_BALANCE):
                 yield asked.call(reserve.stable_token, address)
 

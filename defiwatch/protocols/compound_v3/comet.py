@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from defiwatch.config import Deployment
-from defiwatch.domain.events import BlockRef, Event, Fact, Liquidated
+from defiwatch.domain.events import BlockRef, Event, Fact, LendingAction, LendingMoved, Liquidated
 from defiwatch.domain.frames import CallResult, RawLog
 from defiwatch.domain.ids import ZERO_ADDRESS, Address, ChainId
 from defiwatch.domain.risk import Market, Position
@@ -36,6 +36,7 @@ from defiwatch.protocols.compound_v3.state import (
     Balance,
     Basic,
     Scene,
+    assets,
     put_balance,
     put_basic,
     scene,
@@ -112,14 +113,18 @@ class CompoundV3(Instance):
             return ()
         if isinstance(event, e.Supply):
             self._moved(book, at, event.dst)
-        elif isinstance(event, e.Withdraw):
+            return self._told(book, event, event.dst, "supply", None)
+        if isinstance(event, e.Withdraw):
             self._moved(book, at, event.src)
-        elif isinstance(event, e.Transfer):
+            return self._told(book, event, event.src, "withdraw", None)
+        if isinstance(event, e.Transfer):
             self._moved(book, at, event.sender, event.to)
         elif isinstance(event, e.SupplyCollateral):
             self._collateral(book, at, event.dst, event.asset, event.amount)
+            return self._told(book, event, event.dst, "supply", event.asset)
         elif isinstance(event, e.WithdrawCollateral):
             self._collateral(book, at, event.src, event.asset, -event.amount)
+            return self._told(book, event, event.src, "withdraw", event.asset)
         elif isinstance(event, e.TransferCollateral):
             self._collateral(book, at, event.sender, event.asset, -event.amount)
             self._collateral(book, at, event.to, event.asset, event.amount)
@@ -131,6 +136,28 @@ class CompoundV3(Instance):
         elif isinstance(event, e.Upgraded):
             answers.forget(book, self.address)
         return ()
+
+    def _told(
+        self,
+        book: Book,
+        event: e.Supply | e.Withdraw | e.SupplyCollateral | e.WithdrawCollateral,
+        account: Address,
+        action: LendingAction,
+        collateral: Address | None,
+    ) -> list[Fact]:
+        """Base is supplied or withdrawn, whatever of it repays or borrows: the events do not tell them apart."""
+        return [
+            LendingMoved(
+                protocol=self.protocol,
+                market=self.address,
+                account=account,
+                asset=collateral or book.get(NAMES, (self.address, "baseToken")) or "",
+                action=action,
+                amount=event.amount,
+                tx=event.tx,
+                log_index=event.log_index,
+            )
+        ]
 
     def _moved(self, book: Book, at: BlockRef, *accounts: Address) -> None:
         book.put(MOVED, self.address, at.number)
@@ -207,6 +234,13 @@ class CompoundV3(Instance):
     def markets(self, book: Book, at: BlockRef) -> Iterable[Market]:
         """The base asset; `bad_debt` is what its reserves are short of."""
         return (positions.market(book, at, self.address, self.deployment.label),)
+
+    def price_sources(self, book: Book) -> dict[tuple[str, Address], Address]:
+        """The feeds that it asks."""
+        comet = self.address
+        base, feed = book.get(NAMES, (comet, "baseToken")), book.get(NAMES, (comet, "baseTokenPriceFeed"))
+        found = {(comet, asset.asset): asset.feed for asset in assets(book, comet)}
+        return {**found, (comet, base): feed} if base and feed else found
 
     def paused(self, book: Book) -> tuple[str, ...]:
         """Which actions are paused: supply, transfer, withdraw, absorb, buy."""

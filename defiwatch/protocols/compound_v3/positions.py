@@ -21,7 +21,9 @@ from defiwatch.protocols.compound_v3.state import (
     BASICS,
     CASH,
     CURVES,
+    NAMES,
     OPEN,
+    PRICES,
     SUMS,
     Basic,
     Scene,
@@ -139,6 +141,8 @@ def _position(book: Book, at: BlockRef, comet: Address, it: Scene, account: Addr
         base = arithmetic.base_crossing(standing.owed, weighted, it.base_scale)
         if base is not None:
             prices[it.base] = base
+    feeds = [side.asset.feed for side in held] + [book.get(NAMES, (comet, "baseTokenPriceFeed")) or ""]
+    answers = (book.get(PRICES, (comet, feed)) for feed in feeds) if standing.owed else ()
     factor = standing.health_factor
     if unknown:
         factor = UINT256_MAX if basic is not None and basic.known and principal >= 0 else 0
@@ -161,6 +165,7 @@ def _position(book: Book, at: BlockRef, comet: Address, it: Scene, account: Addr
         base_decimals=_PRICE_DECIMALS,
         unknown=unknown,
         label=label or _label(book, it),
+        prices_block=min((answer.block for answer in answers if answer is not None), default=-1),
     )
 
 

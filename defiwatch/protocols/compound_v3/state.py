@@ -141,22 +141,28 @@ class Scene(msgspec.Struct, frozen=True):
 _NOTHING = Totals(0, 0, 0, 0, 0)
 
 
+def assets(book: Book, comet: Address) -> tuple[Asset, ...]:
+    """Its collateral assets, as far as they were read, in the Comet's order."""
+    count = book.get(NUMBERS, (comet, "numAssets")) or 0
+    return tuple(asset for i in range(count) if (asset := book.get(ASSETS, (comet, i))) is not None)
+
+
 def scene(book: Book, comet: Address, time: int) -> Scene:
     """The Comet at `time` (Unix seconds), by what was read last."""
     stored = book.get(STORED, comet)
     supply, borrow = curve(book, comet, "supply"), curve(book, comet, "borrow")
     base, feed = book.get(NAMES, (comet, "baseToken")), book.get(NAMES, (comet, "baseTokenPriceFeed"))
     scale, count = book.get(NUMBERS, (comet, "baseScale")), book.get(NUMBERS, (comet, "numAssets"))
-    assets = tuple(asset for i in range(count or 0) if (asset := book.get(ASSETS, (comet, i))) is not None)
+    listed = assets(book, comet)
     missing = ""
-    if None in (supply, borrow, base, feed, scale, count) or len(assets) != count:
+    if None in (supply, borrow, base, feed, scale, count) or len(listed) != count:
         missing = "its configuration was not read yet"
     elif stored is None:
         missing = "its totals were not read yet"
     totals = stored.totals if stored is not None else _NOTHING
     accrued = accrue(totals, supply, borrow, time) if supply and borrow and stored is not None else totals
     base_price, base_why = _price(book, comet, feed or "")
-    told = [_price(book, comet, asset.feed) for asset in assets]
+    told = [_price(book, comet, asset.feed) for asset in listed]
     return Scene(
         stored=totals,
         accrued=accrued,
@@ -164,7 +170,7 @@ def scene(book: Book, comet: Address, time: int) -> Scene:
         base_scale=scale or 1,
         base_price=base_price,
         base_why=base_why,
-        assets=assets,
+        assets=listed,
         prices=tuple(price for price, _ in told),
         whys=tuple(why for _, why in told),
         missing=missing,

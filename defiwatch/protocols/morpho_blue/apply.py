@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from defiwatch.domain.events import BadDebt, BlockRef, Event, Fact, Liquidated
+from defiwatch.domain.events import BadDebt, BlockRef, Event, Fact, LendingAction, LendingMoved, Liquidated
 from defiwatch.domain.ids import Address
 from defiwatch.protocols.erc20 import watch
 from defiwatch.protocols.morpho_blue import events as e
@@ -118,7 +118,26 @@ def _accrue(book: Book, at: BlockRef, event: e.AccrueInterest) -> None:
         book.put(RATES, key, Answer(event.prev_borrow_rate, at.number - 1))
 
 
-def _supply(book: Book, at: BlockRef, event: e.Supply | e.Withdraw) -> None:
+_Moving = e.Supply | e.Withdraw | e.Borrow | e.Repay | e.SupplyCollateral | e.WithdrawCollateral
+
+
+def _moved(book: Book, event: _Moving, action: LendingAction, *, collateral: bool = False) -> list[Fact]:
+    market = book.get(MARKETS, (event.address, event.id)) or Market()
+    return [
+        LendingMoved(
+            protocol=PROTOCOL,
+            market=event.id,
+            account=event.on_behalf,
+            asset=market.collateral if collateral else market.loan,
+            action=action,
+            amount=event.assets,
+            tx=event.tx,
+            log_index=event.log_index,
+        )
+    ]
+
+
+def _supply(book: Book, at: BlockRef, event: e.Supply | e.Withdraw) -> list[Fact]:
     """Morpho.sol:169-230."""
     sign = 1 if isinstance(event, e.Supply) else -1
 
@@ -134,9 +153,10 @@ def _supply(book: Book, at: BlockRef, event: e.Supply | e.Withdraw) -> None:
 
     _totals(book, event, change)
     _holding(book, at, event, event.on_behalf, own, borrower=False)
+    return _moved(book, event, "supply" if isinstance(event, e.Supply) else "withdraw")
 
 
-def _borrow(book: Book, at: BlockRef, event: e.Borrow) -> None:
+def _borrow(book: Book, at: BlockRef, event: e.Borrow) -> list[Fact]:
     """Morpho.sol:235-266."""
 
     def change(totals: Totals) -> Totals:
@@ -151,6 +171,7 @@ def _borrow(book: Book, at: BlockRef, event: e.Borrow) -> None:
 
     _totals(book, event, change)
     _holding(book, at, event, event.on_behalf, own)
+    return _moved(book, event, "borrow")
 
 
 def _repaid(totals: Totals, assets: int, shares: int) -> Totals:
@@ -162,7 +183,7 @@ def _repaid(totals: Totals, assets: int, shares: int) -> Totals:
     )
 
 
-def _repay(book: Book, at: BlockRef, event: e.Repay) -> None:
+def _repay(book: Book, at: BlockRef, event: e.Repay) -> list[Fact]:
     """Morpho.sol:269-298."""
 
     def own(holding: Holding) -> Holding:
@@ -170,9 +191,10 @@ def _repay(book: Book, at: BlockRef, event: e.Repay) -> None:
 
     _totals(book, event, lambda totals: _repaid(totals, event.assets, event.shares))
     _holding(book, at, event, event.on_behalf, own)
+    return _moved(book, event, "repay")
 
 
-def _collateral(book: Book, at: BlockRef, event: e.SupplyCollateral | e.WithdrawCollateral) -> None:
+def _collateral(book: Book, at: BlockRef, event: e.SupplyCollateral | e.WithdrawCollateral) -> list[Fact]:
     """Morpho.sol:303-342."""
     change = event.assets if isinstance(event, e.SupplyCollateral) else -event.assets
 
@@ -180,6 +202,7 @@ def _collateral(book: Book, at: BlockRef, event: e.SupplyCollateral | e.Withdraw
         return replace(holding, collateral=holding.collateral + change)
 
     _holding(book, at, event, event.on_behalf, own)
+    return _moved(book, event, "supply" if change > 0 else "withdraw", collateral=True)
 
 
 def _liquidate(book: Book, at: BlockRef, event: e.Liquidate) -> list[Fact]:

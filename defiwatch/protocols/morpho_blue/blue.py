@@ -222,13 +222,12 @@ class MorphoBlue(Instance):
         if not self._chosen:
             topics = ((events.CREATE_MARKET.topic0,),)
             found.append(Scan(f"morpho_blue:{self.address}:markets", (self.address,), topics, start))
-        open_ids = tuple(
-            id_
-            for id_, market in self._ids(book)
-            if not market.have_totals or market.known_shares != market.totals.borrow_shares
+        lacking = any(
+            not market.have_totals or market.known_shares != market.totals.borrow_shares
+            for _, market in self._ids(book)
         )
-        if open_ids:
-            narrow = (open_ids,) if self._chosen else ()
+        if lacking:
+            narrow = (tuple(sorted(self._chosen)),) if self._chosen else ()
             key = f"morpho_blue:{self.address}:{','.join(sorted(self._chosen)) or 'accounts'}"
             found.append(Scan(key, (self.address,), (_SCANNED, *narrow), start))
         return found
@@ -296,6 +295,12 @@ class MorphoBlue(Instance):
         """Each market's loan side."""
         for id_, market in self._ids(book):
             yield describe(book, at, id_, scene(book, (self.address, id_), market, at.time))
+
+    def price_sources(self, book: Book) -> dict[tuple[str, Address], Address]:
+        """Each market's oracle, as the source of its collateral."""
+        return {
+            (id_, market.collateral): market.oracle for id_, market in self._ids(book) if market.oracle not in _NOBODY
+        }
 
     def totals(self, book: Book, at: BlockRef, id_: str) -> Scene | None:
         """A market with interest up to the block's time, and the price last read; None for one that is not known."""

@@ -10,7 +10,7 @@ from defiwatch.domain.units import BPS, UINT256_MAX, WAD, YEAR_S
 from defiwatch.protocols.erc20 import symbol_of, token_of
 from defiwatch.protocols.morpho_blue import shares
 from defiwatch.protocols.morpho_blue.apply import PROTOCOL
-from defiwatch.protocols.morpho_blue.state import Holding, Market, Scene
+from defiwatch.protocols.morpho_blue.state import PRICES, Holding, Market, Scene
 from defiwatch.protocols.spec import Book
 
 
@@ -52,6 +52,7 @@ def position_of(book: Book, at: BlockRef, id_: str, it: Scene, account: Address,
             debt_base=borrowed,
         ),
     )
+    answer = book.get(PRICES, market.oracle)
     room = shares.max_borrow(holding.collateral, it.price, market.lltv) - borrowed
     factor = shares.health_factor(holding.collateral, it.price, market.lltv, borrowed)
     if unknown and holding.known and not holding.borrow_shares:
@@ -78,6 +79,7 @@ def position_of(book: Book, at: BlockRef, id_: str, it: Scene, account: Address,
         unknown=unknown,
         label=_label(book, market),
         base=symbol_of(book, market.loan),
+        prices_block=-1 if answer is None or not holding.borrow_shares else answer.block,
     )
 
 

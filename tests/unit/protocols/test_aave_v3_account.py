@@ -8,7 +8,21 @@ import pytest
 from defiwatch.domain.units import UINT256_MAX, WAD
 from defiwatch.protocols.aave_v3 import state as s
 from defiwatch.protocols.aave_v3.account import AccountData
-from tests.unit.protocols.aave_v3_market import ALICE, BOB, ETH, PRICES, PROVIDER, PT, START, USD, Market, word
+from defiwatch.protocols.aave_v3.events.provider import Upgraded
+from tests.unit.protocols.aave_v3_market import (
+    ALICE,
+    BOB,
+    ETH,
+    POOL,
+    PRICES,
+    PROVIDER,
+    PT,
+    START,
+    USD,
+    Market,
+    made,
+    word,
+)
 
 TOKEN = 10**18
 replace = msgspec.structs.replace
@@ -218,3 +232,46 @@ def test_markets() -> None:
         150 * TOKEN,
     )
     assert (usd.bad_debt, usd.borrow_rate, usd.price, usd.unknown) == (5, 0.05, 10**8, "")
+
+
+def test_an_upgrade_whose_revision_was_not_read_is_told() -> None:
+    """Another implementation may follow other rules: nothing is computed by the old ones."""
+    market = Market(8)
+    market.hold(ALICE, [s.Holding(0, supplied=2 * TOKEN), s.Holding(1, borrowed=1_650 * TOKEN)], collateral=[0])
+    known = market.instance.market(market.book)
+    market.apply(made(Upgraded, POOL, implementation="0x" + "9" * 40))
+    found = market.instance.account_data(market.book, market.at, ALICE)
+    assert isinstance(found, str)
+    assert "revision was not read" in found
+    position = market.instance.position(market.book, market.at, ALICE)
+    assert position is not None and (position.health_factor, position.unknown) == (0, found)
+    assert numbers(data(market, BOB)) == (0, 0, 0, 0, 0, UINT256_MAX)
+    market.book.put(s.MARKETS, PROVIDER, replace(known, revision=9))
+    assert data(market).health_factor == 2 * WAD
+
+
+def test_stable_debt_that_was_not_read_matters_no_more_from_3_2() -> None:
+    market = Market(4, born=False)
+    market.book.put(
+        s.ACCOUNTS,
+        (PROVIDER, ALICE),
+        s.Account((s.Holding(0, supplied=2 * TOKEN),), collateral=1, unknown_stable=0b010),
+    )
+    assert isinstance(market.instance.account_data(market.book, market.at, ALICE), str)
+    known = market.instance.market(market.book)
+    market.book.put(s.MARKETS, PROVIDER, replace(known, revision=5))
+    assert data(market).collateral == 4_000 * 10**8
+
+
+def test_the_oldest_price_that_it_rests_on() -> None:
+    """Supply that is no collateral needs no price."""
+    market = Market(11)
+    for asset, block in ((ETH, 7), (USD, 5), (PT, 3)):
+        market.book.put(s.PRICES, (PROVIDER, asset), s.Price(PRICES[asset], block))
+    holdings = [s.Holding(0, supplied=2 * TOKEN), s.Holding(1, borrowed=TOKEN), s.Holding(2, supplied=TOKEN)]
+    market.hold(ALICE, holdings, collateral=[0])
+    position = market.instance.position(market.book, market.at, ALICE)
+    assert position is not None and position.prices_block == 5
+    market.hold(ALICE, holdings[2:])
+    position = market.instance.position(market.book, market.at, ALICE)
+    assert position is not None and position.prices_block == -1

@@ -8,11 +8,14 @@ import msgspec
 import pytest
 
 from defiwatch.domain.events import Event, Liquidated
+from defiwatch.domain.frames import CallResult
 from defiwatch.domain.units import RAY
 from defiwatch.protocols.aave_v3 import state as s
+from defiwatch.protocols.aave_v3 import views
 from defiwatch.protocols.aave_v3.events import configurator as c
 from defiwatch.protocols.aave_v3.events import pool as p
 from defiwatch.protocols.aave_v3.events import tokens as t
+from defiwatch.protocols.aave_v3.events.provider import Upgraded
 from defiwatch.protocols.erc20 import Transfer
 from tests.unit.protocols.aave_v3_market import (
     ALICE,
@@ -120,11 +123,15 @@ def test_transfers_of_3_0_in_both_versions() -> None:
     assert market.book.get(s.MOVES, (PROVIDER, a_token(ETH))) is not None
 
 
-def test_transfers_from_3_2_are_scaled() -> None:
-    market = Market(7)
+@pytest.mark.parametrize("revision", [4, 5, 7, 8, 9, 11])
+def test_transfers_from_3_1_are_scaled(revision: int) -> None:
+    """Whatever the ERC-20 event beside it says, and where a recording leaves that out."""
+    market = Market(revision)
     market.hold(ALICE, [s.Holding(0, supplied=200)])
     market.apply(transfer(ALICE, BOB, 30), moved(ALICE, BOB, 30))
     assert market.account(BOB).holding(0).supplied == 30
+    market.apply(moved(ALICE, BOB, 5, index=2 * RAY, tx="0xt2"))
+    assert market.account(BOB).holding(0).supplied == 35
     assert market.book.get(s.MOVES, (PROVIDER, a_token(ETH))) is None
 
 
@@ -279,3 +286,53 @@ def test_a_start_in_mid_life_marks_what_it_cannot_know() -> None:
             call.data[:10] for call in market.instance.wants(market.book, market.at) if call.data[-40:] == ALICE[2:]
         }
         assert selectors == {"0x4417a583", "0xeddf1b79"}
+
+
+def read_revision(market: Market, revision: int) -> None:
+    answer = f"0x{revision:064x}"
+    assert market.instance.on_read(
+        market.book, market.at, CallResult(POOL, views.POOL_REVISION.call(POOL).data, answer)
+    )
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 9), (1, 11), (7, 10), (9, 8)])
+def test_what_follows_an_upgrade_in_its_block_is_by_the_new_rules(before: int, after: int) -> None:
+    """The revision is read after the block; a run that knew it from the start ends with the same balances."""
+    events = [
+        mint(a_token(ETH), ALICE, 101, 0, INDEX),
+        mint(debt_token(USD), ALICE, 101, 0, INDEX),
+        mint(debt_token(USD), ALICE, 33, 0, INDEX),
+        moved(ALICE, BOB, 7),
+        burn(a_token(ETH), ALICE, 50, 1, INDEX),
+        burn(debt_token(USD), ALICE, 20, 3, INDEX),
+    ]
+    old, new = Market(before), Market(after)
+    for market in (old, new):
+        market.hold(ALICE, [s.Holding(0, supplied=1_001), s.Holding(1, borrowed=1_003)])
+        market.set_reserve(replace(market.reserve(ETH), supplied=1_001, supplied_known=1_001))
+        market.set_reserve(replace(market.reserve(USD), borrowed=1_003, borrowed_known=1_003))
+    old.apply(made(Upgraded, POOL, implementation="0x" + "9" * 40), transfer(ALICE, BOB, 10))
+    new.apply(transfer(ALICE, BOB, 10))
+    old.apply(*events)
+    new.apply(*events)
+    assert old.account(ALICE) != new.account(ALICE)
+    read_revision(old, after)
+    assert (old.account(ALICE), old.account(BOB)) == (new.account(ALICE), new.account(BOB))
+    for asset in (ETH, USD):
+        ours, theirs = old.reserve(asset), new.reserve(asset)
+        assert (ours.supplied, ours.borrowed, ours.supplied_known, ours.borrowed_known) == (
+            theirs.supplied,
+            theirs.borrowed,
+            theirs.supplied_known,
+            theirs.borrowed_known,
+        )
+    assert old.book.get(s.UPGRADING, PROVIDER) is None
+
+
+def test_an_upgrade_that_rounds_as_before_changes_no_balance() -> None:
+    market = Market(9)
+    market.apply(made(Upgraded, POOL, implementation="0x" + "9" * 40), mint(a_token(ETH), ALICE, 101, 0, INDEX))
+    held = market.account(ALICE)
+    read_revision(market, 10)
+    assert market.account(ALICE) == held
+    assert market.book.get(s.UPGRADING, PROVIDER) is None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from defiwatch.domain.events import Event
 from defiwatch.domain.frames import RawLog
 from defiwatch.domain.units import RAY
 from defiwatch.protocols.aave_v3 import state as s
+from defiwatch.protocols.aave_v3 import views
 from defiwatch.protocols.aave_v3.events import EVENTS, TOPICS, TRANSFER_TOPIC
 from defiwatch.protocols.aave_v3.events import configurator as c
 from defiwatch.protocols.aave_v3.events import pool as p
@@ -109,8 +112,21 @@ def test_categories_and_their_bitmaps() -> None:
     assert category == s.Category(9000, 9200, 10300, "0x" + "0" * 40, 0b100, 0b010, 0b100, True, "a(b)")
     market.apply(made(c.AssetCollateralInEModeChanged, CONFIGURATOR, asset=PT, category_id=3, collateral=False))
     category = market.book.get(s.CATEGORIES, (PROVIDER, 3))
-    assert category is not None and category.collateral == 0
+    assert category is not None and (category.collateral, category.ltv_zero) == (0, 0)
     assert market.instance.market(market.book).categories == (3,)
+
+
+def test_a_bitmap_that_cannot_be_followed_is_asked_again() -> None:
+    """A new reserve's place in the bitmaps is not known yet; or the category itself was never found."""
+    market = Market(9)
+    market.category(2, s.Category(9000, 9200, 10300))
+    market.set_reserve(msgspec.structs.replace(market.reserve(PT), id=-1))
+    market.apply(made(c.AssetCollateralInEModeChanged, CONFIGURATOR, asset=PT, category_id=2, collateral=True))
+    asked = {call.data[:10] for call in market.instance.wants(market.book, market.at)}
+    assert views.CATEGORY_COLLATERAL.selector in asked
+    other = Market(9, born=False)
+    other.apply(made(c.AssetCollateralInEModeChanged, CONFIGURATOR, asset=PT, category_id=5, collateral=True))
+    assert other.instance.market(other.book).probed == 4
 
 
 def test_deficits_grace_and_emode() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from defiwatch.protocols.aave_v3 import liquidation as l
 from defiwatch.protocols.aave_v3 import state as s
+from defiwatch.protocols.aave_v3.forms import form
 from tests.unit.protocols.aave_v3_market import ALICE, BOB, ETH, PRICES, PROVIDER, PT, USD, Market, word
 
 TOKEN = 10**18
@@ -117,7 +118,7 @@ def test_who_refuses_first() -> None:
     assert outcome(replace(eth, configuration=eth.configuration & ~(1 << 56) | 1 << 60)) == l.INACTIVE
     assert outcome(replace(eth, grace_until=market.at.time)) == l.GRACE
     assert outcome(replace(eth, grace_until=market.at.time - 1)) == "ok"
-    assert outcome(replace(eth, cash=TOKEN)) == l.NO_LIQUIDITY
+    assert outcome(replace(eth, cash=TOKEN)) == l.PANIC
     assert plan(market, receive_atoken=True).outcome == "ok"
     market.book.put(s.PRICES, (PROVIDER, ETH), s.Price(PRICES[ETH] * 2, 1))
     assert outcome(usd) == l.HEALTHY
@@ -153,3 +154,73 @@ def test_threshold_zero_collateral_in_its_category() -> None:
 
 def test_errors_of_old_revisions_have_names() -> None:
     assert {l.LEGACY_CODES[code] for code in ("45", "103", "29")} == {l.HEALTHY, l.DUST, l.PAUSED}
+    for revision, dust in ((3, "103"), (7, "103"), (8, l.DUST), (11, l.DUST)):
+        assert [l.said(form(revision), outcome) for outcome in (l.OK, l.DUST, l.PANIC)] == ["", dust, l.PANIC]
+
+
+@pytest.mark.parametrize(
+    ("revision", "fee", "outcome"),
+    [(9, 0, l.NOT_COLLATERAL), (10, 0, l.NO_BURN), (11, 0, l.NO_BURN), (10, 1_000, "0x"), (11, 1_000, "0x")],
+)
+def test_from_3_6_the_flag_alone_makes_collateral(revision: int, fee: int, outcome: str) -> None:
+    """With threshold and bonus 0 nothing is seized, and to burn nothing reverts; the fee divides by the bonus.
+
+    aave-v3-origin 3.6 ValidationLogic.validateLiquidationCall: no threshold is asked any more.
+    """
+    words = {ETH: word(8000, 8250, 10500), USD: word(7700, 8000, 10450), PT: word(0, 0, 0, fee=fee)}
+    market = Market(revision, words)
+    holdings = [s.Holding(0, supplied=TOKEN), s.Holding(1, borrowed=9_000 * TOKEN), s.Holding(2, supplied=TOKEN)]
+    market.hold(ALICE, holdings, collateral=[0, 2])
+    assert market.instance.probe_liquidation(market.book, market.at, ALICE, PT, USD) == outcome
+
+
+@pytest.mark.parametrize("revision", [1, 4, 7, 9, 11])
+def test_a_flag_that_outlived_its_balance(revision: int) -> None:
+    """The contract asks for the flag; there is nothing to seize, so it covers nothing, and to burn nothing reverts."""
+    market = unhealthy(revision)
+    market.hold(ALICE, [s.Holding(0, supplied=TOKEN), s.Holding(1, borrowed=9_000 * TOKEN)], collateral=[0, 1])
+    assert market.instance.probe_liquidation(market.book, market.at, ALICE, USD, USD) == l.NO_BURN
+
+
+@pytest.mark.parametrize("revision", [1, 7, 8, 9, 10, 11])
+def test_collateral_without_a_price(revision: int) -> None:
+    """A fallback oracle may answer 0: the amount to seize is divided by it."""
+    market = unhealthy(revision)
+    market.book.put(s.PRICES, (PROVIDER, ETH), s.Price(0, 1))
+    assert plan(market).outcome == l.PANIC
+
+
+def test_liquidity_that_was_not_read_refuses_nothing() -> None:
+    for born, outcome in ((True, l.PANIC), (False, "ok")):
+        market = Market(11, born=born)
+        market.hold(ALICE, [s.Holding(0, supplied=10 * TOKEN), s.Holding(1, borrowed=17_000 * TOKEN)], collateral=[0])
+        eth = market.reserve(ETH)
+        market.set_reserve(replace(eth, cash=0, have=eth.have & ~s.CASH))
+        assert plan(market).outcome == outcome
+
+
+@pytest.mark.parametrize("revision", [1, 7, 10, 11])
+def test_a_sentinel_that_was_not_read_is_told(revision: int) -> None:
+    """At 0.95 and above it decides; below, and from 3.7 on, nobody asks it."""
+    for usd, sure in ((17_000, revision == 11), (17_400, True)):
+        market = unhealthy(revision, usd=usd)
+        known = market.instance.market(market.book)
+        market.book.put(s.MARKETS, PROVIDER, replace(known, sentinel="0x" + "5" * 40))
+        assert (plan(market).outcome == "ok") is sure
+        assert sure or "sentinel" in plan(market).outcome
+
+
+@pytest.mark.parametrize("revision", [1, 7, 9, 11])
+def test_a_dead_price_of_what_is_no_collateral_is_asked_last(revision: int) -> None:
+    """The account's own data does not touch it, and the flag is looked at before its price."""
+    for usd, outcome in ((17_000, l.NOT_COLLATERAL), (1_000, l.HEALTHY)):
+        market = unhealthy(revision, usd=usd)
+        market.hold(
+            ALICE,
+            [s.Holding(0, supplied=10 * TOKEN), s.Holding(1, borrowed=usd * TOKEN), s.Holding(2, supplied=TOKEN)],
+            collateral=[0],
+        )
+        market.book.put(s.PRICES, (PROVIDER, PT), s.Price(None, 1, "feed down"))
+        assert market.instance.probe_liquidation(market.book, market.at, ALICE, PT, USD) == outcome
+        market.set_reserve(replace(market.reserve(PT), have=s.DATA))
+        assert "was not read" in market.instance.probe_liquidation(market.book, market.at, ALICE, PT, USD)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,10 +14,27 @@ from defiwatch.domain.events import LiquidityMoved, Swapped
 from defiwatch.domain.frames import RawLog
 from defiwatch.domain.risk import Pool
 from defiwatch.errors import ConfigError
+from defiwatch.protocols.abi import Call
 from defiwatch.protocols.balancer_v2 import POOLS, BalancerState, fixed, stable
 from defiwatch.protocols.balancer_v2 import state as pools
-from defiwatch.protocols.balancer_v2.events import POOL_BALANCE_MANAGED, SWAP
-from defiwatch.protocols.balancer_v2.state import AMP, POOL_TOKENS, SCALING, SWAP_FEE, WEIGHTS
+from defiwatch.protocols.balancer_v2.events import (
+    POOL_BALANCE_MANAGED,
+    PRICE_PROVIDER_SET,
+    PRICE_RATE_UPDATED,
+    RATE_UPDATED,
+    SWAP,
+)
+from defiwatch.protocols.balancer_v2.state import (
+    AMP,
+    POOL_TOKENS,
+    PRICE_CACHE,
+    PROVIDERS,
+    RATE,
+    RATE_CACHE,
+    SCALING,
+    SWAP_FEE,
+    WEIGHTS,
+)
 from tests.convert import answer, refusal, token_answers
 from tests.unit.protocols.play import Player, at, raw
 
@@ -25,6 +43,7 @@ ADDRESS = "0x" + "b1" * 20
 ID = ADDRESS + "0" * 22 + "01"
 WETH, USDC = "0x" + "01" * 20, "0x" + "02" * 20
 WHO = "0x" + "99" * 20
+WRAPPED, TELLER, NOBODY = "0x" + "03" * 20, "0x" + "7e" * 20, "0x" + "0" * 40
 E18 = 10**18
 
 
@@ -101,6 +120,11 @@ def state_of(it: Player) -> BalancerState:
     state = it.book.get(POOLS, ID)
     assert state is not None
     return state
+
+
+def asked(call: Call) -> tuple[str, str]:
+    """A read as the player lists it."""
+    return call.to, call.data
 
 
 def pool_of(it: Player) -> Pool:
@@ -180,6 +204,101 @@ def test_an_older_pool_is_scaled_by_decimals() -> None:
     it.read([*token_answers(WETH, "WETH", "Wrapped Ether", 18), *token_answers(USDC, "USDC", "USD Coin", 6)])
     it.read([refusal(SCALING, ADDRESS)])
     assert state_of(it).scaling == (E18, 10**30)
+
+
+def staked(*, own_token: bool = True, decimals: bool = True) -> Player:
+    """A stable pool of WETH and a wrapped token at 1.1 WETH, whose rate somebody tells; block 10, 120 s."""
+    it = Player(Deployment(chain="x", protocol="balancer_v2", address=VAULT, pools=(ID,)))
+    it.block(at(10))
+    tokens = [WETH, WRAPPED, ADDRESS] if own_token else [WETH, WRAPPED]
+    rest = [0] if own_token else []
+    it.read([answer(POOL_TOKENS, VAULT, tokens, [100 * E18, 100 * E18, *rest], 1, args=[ID])])
+    it.read([answer(SWAP_FEE, ADDRESS, 10**14), refusal(WEIGHTS, ADDRESS), answer(AMP, ADDRESS, 50_000, False, 1000)])
+    it.read([answer(SCALING, ADDRESS, [E18, 11 * 10**17, *(E18 for _ in rest)])])
+    it.read([*token_answers(WETH, "WETH", "Wrapped Ether", 18), *token_answers(ADDRESS, "BPT", "Pool", 18)])
+    if decimals:
+        it.read(token_answers(WRAPPED, "wX", "Wrapped", 18))
+    assert asked(PROVIDERS.call(ADDRESS)) in it.wants()
+    it.read([answer(PROVIDERS, ADDRESS, [NOBODY, TELLER, *(NOBODY for _ in rest)])])
+    return it
+
+
+CACHE_CALL, RATE_CALL = asked(RATE_CACHE.call(ADDRESS, WRAPPED)), asked(RATE.call(TELLER))
+
+
+def test_only_a_cache_that_is_over_is_read_for() -> None:
+    it = staked()
+    assert it.wants() == [CACHE_CALL]
+    it.read([answer(RATE_CACHE, ADDRESS, 11 * 10**17, 10**18, 60, 150, args=[WRAPPED])])
+    it.block(at(12, 150))
+    assert it.wants() == []
+    it.block(at(13, 151))
+    assert it.wants() == [RATE_CALL]
+    before = pool_of(it)
+    assert it.read([answer(RATE, TELLER, 12 * 10**17)]) == [True]
+    assert pools.factors(state_of(it)) == (E18, 12 * 10**17, E18)
+    assert pool_of(it).rates == (E18, 12 * 10**17) != before.rates
+    assert it.wants() == []
+    it.block(at(14, 162))  # a chain with many blocks in a few seconds
+    assert it.wants() == []
+    it.block(at(15, 163))
+    assert it.wants() == [RATE_CALL]
+    it.block(at(16, 170), raw(RATE_UPDATED.topic0, ADDRESS, [("uint256", 1)], [("uint256", 13 * 10**17)]))
+    assert pools.factors(state_of(it)) == state_of(it).scaling == (E18, 13 * 10**17, E18)
+    it.block(at(17, 230))
+    assert it.wants() == []
+    it.book.undo()
+    it.book.undo()
+    assert pools.factors(state_of(it)) == (E18, 12 * 10**17, E18)
+
+
+def test_a_provider_that_refuses_leaves_the_rate_as_it_was() -> None:
+    it = staked()
+    it.read([answer(RATE_CACHE, ADDRESS, 11 * 10**17, 10**18, 60, 100, args=[WRAPPED])])
+    assert it.wants() == [RATE_CALL]
+    assert it.read([refusal(RATE, TELLER)]) == [True]
+    assert (it.wants(), pools.factors(state_of(it))) == ([], (E18, 11 * 10**17, E18))
+    assert it.read([answer(RATE, WHO, 12 * 10**17)]) == [False]
+
+
+def test_a_rate_needs_the_decimals() -> None:
+    it = staked(decimals=False)
+    it.read([answer(RATE_CACHE, ADDRESS, 11 * 10**17, 10**18, 60, 100, args=[WRAPPED])])
+    assert RATE_CALL not in it.wants()
+    it.read(token_answers(WRAPPED, "wX", "Wrapped", 18))
+    assert it.wants() == [RATE_CALL]
+
+
+def test_a_phantom_pool_swaps_at_the_old_rate() -> None:
+    it = staked()
+    short = answer(PRICE_CACHE, ADDRESS, 11 * 10**17, 60, 100, args=[WRAPPED])
+    it.read([msgspec.structs.replace(short, data=CACHE_CALL[1])])
+    assert (it.wants(), pools.factors(state_of(it))) == ([], (E18, 11 * 10**17, E18))
+
+
+def test_a_meta_pool_names_its_caches_otherwise() -> None:
+    it = staked(own_token=False)
+    it.read([refusal(RATE_CACHE, ADDRESS, args=[WRAPPED])])
+    assert it.wants() == [asked(PRICE_CACHE.call(ADDRESS, WRAPPED))]
+    it.read([answer(PRICE_CACHE, ADDRESS, 11 * 10**17, 60, 100, args=[WRAPPED])])
+    assert it.wants() == [RATE_CALL]
+    it.read([answer(RATE, TELLER, 12 * 10**17)])
+    assert pools.factors(state_of(it)) == (E18, 12 * 10**17)
+    it.block(at(11), raw(PRICE_RATE_UPDATED.topic0, ADDRESS, [("address", WRAPPED)], [("uint256", 13 * 10**17)]))
+    assert pools.factors(state_of(it)) == state_of(it).scaling == (E18, 13 * 10**17)
+    topics = [("address", WRAPPED), ("address", TELLER)]
+    it.block(at(12), raw(PRICE_PROVIDER_SET.topic0, ADDRESS, topics, [("uint256", 600)]))
+    it.block(at(13, 744))
+    assert it.wants() == []
+    it.block(at(14, 745))
+    assert it.wants() == [RATE_CALL]
+
+
+def test_a_pool_without_caches_is_not_asked_again() -> None:
+    it = staked(own_token=False)
+    it.read([refusal(RATE_CACHE, ADDRESS, args=[WRAPPED]), refusal(PRICE_CACHE, ADDRESS, args=[WRAPPED])])
+    it.block(at(200))
+    assert it.wants() == []
 
 
 @pytest.mark.parametrize("given_pools", [(), (ADDRESS,)])

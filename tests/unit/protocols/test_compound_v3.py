@@ -240,6 +240,7 @@ def test_a_position_with_everything_it_says() -> None:
     assert position.unknown == ""
     assert (position.collateral_base, position.debt_base) == (60_000 * 10**8, 40_000 * 10**8)
     assert position.health_factor == (30_000 * 895 // 1000 + 30_000 * 77 // 100) * WAD // 40_000
+    assert position.prices_block == position.block
     assert [leg.symbol for leg in position.legs] == ["TOK02", "TOK01", "USDC"]
     assert [leg.liquidation_threshold for leg in position.legs] == [7700, 8950, 0]
     assert position.available_borrows_base == (30_000 * 825 // 1000 + 30_000 * 70 // 100) * 10**8 - 40_000 * 10**8

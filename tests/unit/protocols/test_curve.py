@@ -352,6 +352,14 @@ def test_a_comparison_that_differs_is_counted() -> None:
     assert (pool_of(it).checks, pool_of(it).mismatches, it.wants()) == (1, 1, [])
 
 
+def test_rates_of_its_coins_own_contracts_are_told() -> None:
+    it = ng()
+    assert pool_of(it).rates == ()
+    it.block(at(8000))
+    it.read([answer(STORED_RATES, POOL, [118 * 10**16, 10**30]), answer(GET_BALANCES, POOL, [10**6 * E18, 10**12])])
+    assert pool_of(it).rates == (118 * 10**16, 10**18)
+
+
 def test_a_reorg_takes_it_back() -> None:
     it = ng()
     before = it.book.digest()

@@ -69,6 +69,17 @@ def test_each_question_is_asked_once() -> None:
     assert it.book.size(OPEN) == 0
 
 
+def test_what_was_refused_before_the_token_existed_is_asked_again() -> None:
+    it = player()
+    it.read([refusal(question, TOKEN) for question in (SYMBOL, DECIMALS, NAME)])
+    it.block(at(9))
+    it.read([CallResult(to=TOKEN, data=SYMBOL.selector, result=bytes32(b"USDC"))])  # somebody else asked
+    assert token_of(it.book, TOKEN) == Token("USDC", None, None)
+    assert {selector for _, selector in it.wants()} == {DECIMALS.selector, NAME.selector}
+    it.read([refusal(NAME, TOKEN), answer(DECIMALS, TOKEN, 6)])
+    assert token_of(it.book, TOKEN) == Token("USDC", "", 6)
+
+
 def test_an_answer_for_a_token_that_nobody_watches_is_left_alone() -> None:
     it = player()
     assert it.read(token_answers(OTHER, "X", "X", 1)) == [False] * 3

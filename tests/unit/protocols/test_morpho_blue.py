@@ -115,6 +115,7 @@ def test_a_position_with_everything_it_says() -> None:
     assert (position.market, position.base, position.base_decimals, position.label) == (ID, "USDC", 6, "WETH/USDC 86%")
     assert (position.collateral_base, position.debt_base) == (30_000 * DOLLAR, 20_000 * DOLLAR)
     assert position.health_factor == 129 * WAD // 100
+    assert position.prices_block == position.block
     assert position.liquidation_prices[WETH] == pytest.approx(20_000 / 10 / 0.86 * DOLLAR, abs=1)
     assert position.available_borrows_base == 5800 * DOLLAR
     assert [(leg.symbol, leg.liquidation_threshold, leg.liquidation_bonus) for leg in position.legs] == [

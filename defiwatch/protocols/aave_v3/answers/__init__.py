@@ -27,6 +27,7 @@ from defiwatch.protocols.aave_v3.answers.market import (
 from defiwatch.protocols.aave_v3.answers.taker import Taker
 from defiwatch.protocols.aave_v3.ledger import Ledger
 from defiwatch.protocols.aave_v3.state import (
+    BASE,
     CASH,
     CONFIGURATOR,
     DEFICIT,
@@ -89,6 +90,8 @@ def _failed(ledger: Ledger, to: Address, asked: Function, call: CallResult) -> N
         ledger.book.put(PRICES, (ledger.key, asset), Price(None, ledger.at.number, reason(call)))
     elif asked is views.TOKEN_SYMBOL:
         _have(ledger, to, SYMBOL)
+    elif asked is views.POOL_REVISION:
+        ledger.book.notice(f"aave_v3 pool {to} does not tell its revision: by which rules it counts is unknown")
     elif asked.selector in _OPTIONAL:
         (asset,) = asked.arguments(call)
         _have(ledger, asset, _OPTIONAL[asked.selector])
@@ -132,6 +135,7 @@ _OPTIONAL_MARKET = {
     views.GET_SENTINEL.selector: SENTINEL,
     views.PREMIUM_TO_PROTOCOL.selector: PREMIUM,
     views.BASE_UNIT.selector: UNIT,
+    views.BASE_CURRENCY.selector: BASE,
 }
 _PROVIDER = _entries(
     (views.GET_POOL, market_field("pool", POOL)),
@@ -162,6 +166,7 @@ _ORACLE = _entries(
     (views.ASSET_PRICE, price),
     (views.ASSET_SOURCE, reserve_field("source", SOURCE)),
     (views.BASE_UNIT, market_field("base_unit", UNIT)),
+    (views.BASE_CURRENCY, market_field("base_currency", BASE)),
 )
 _SENTINEL = _entries((views.LIQUIDATION_ALLOWED, liquidation_allowed))
 _TOKEN = _entries(

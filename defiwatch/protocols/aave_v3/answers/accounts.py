@@ -50,6 +50,8 @@ def user_emode(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> Non
     if answer[0] == 0 and ledger.account(address) is None:
         return
     ledger.set_account(address, replace(ledger.meet(address), emode=answer[0], unknown_emode=False))
+    if answer[0]:
+        ledger.list_category(answer[0])
 
 
 def scaled_balance(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> None:

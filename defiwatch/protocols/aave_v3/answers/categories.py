@@ -38,7 +38,7 @@ def category_config(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -
     (number,) = views.CATEGORY_CONFIG.arguments(call)
     ltv, threshold, bonus = answer
     old = ledger.book.get(CATEGORIES, (ledger.key, number))
-    if threshold or old is not None:
+    if threshold or old is not None or number in ledger.market.categories:
         changed = replace(old or Category(), ltv=ltv, threshold=threshold, bonus=bonus, source=ZERO_ADDRESS)
         ledger.book.put(CATEGORIES, (ledger.key, number), changed)
         ledger.list_category(number)

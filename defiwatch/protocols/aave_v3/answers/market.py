@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from defiwatch.domain.frames import CallResult
-from defiwatch.domain.ids import ZERO_ADDRESS
+from defiwatch.domain.ids import ZERO_ADDRESS, Address
 from defiwatch.protocols.aave_v3 import views
 from defiwatch.protocols.aave_v3.answers.taker import Taker
 from defiwatch.protocols.aave_v3.forms import NEWEST, Form
+from defiwatch.protocols.aave_v3.indices import scaled_after
 from defiwatch.protocols.aave_v3.ledger import Ledger
 from defiwatch.protocols.aave_v3.state import (
     BORROWED,
@@ -24,9 +26,11 @@ from defiwatch.protocols.aave_v3.state import (
     SUPPLIED,
     SUPPLY,
     SYMBOL,
+    UPGRADING,
     VARIABLE,
     Price,
     Reserve,
+    Scaled,
 )
 from defiwatch.protocols.erc20 import SYMBOL_LIMIT, read_text
 
@@ -52,12 +56,49 @@ def revision_of(ledger: Ledger, _: CallResult, answer: tuple[Any, ...]) -> None:
     market, before = ledger.market, ledger.form
     ledger.set_market(replace(market, revision=revision, have=market.have | REVISION))
     after = ledger.form
+    since = ledger.book.get(UPGRADING, ledger.key)
+    if since is not None:
+        ledger.book.drop(UPGRADING, ledger.key)
+        if before.directional != after.directional:
+            _scale_again(ledger, since)
     if market.revision and _emode_rules(before) != _emode_rules(after):
         # The upgrade itself may write what it brought (bitmaps, flags) without an event.
         ledger.set_market(replace(ledger.market, probed=0))
     if market.revision and before.virtual_balance != after.virtual_balance:
         for reserve in ledger.reserves():
             ledger.set_reserve(replace(reserve, have=reserve.have & ~CASH))
+
+
+def _scale_again(ledger: Ledger, since: Iterable[Scaled]) -> None:
+    """What was minted and burned after the upgrade, before its revision was known, by the rules of that revision."""
+    shifts: dict[tuple[Address, Address], int] = {}
+    for done in since:
+        token = ledger.token(done.token)
+        if token is None:
+            continue
+        pair, is_debt = (done.token, done.account), token.kind == VARIABLE
+        before = done.before + shifts.get(pair, 0)
+        after = scaled_after(ledger.form, before, done.delta, done.index, is_debt=is_debt)
+        shifts[pair] = after - done.after
+    for (address, owner), shift in shifts.items():
+        token, account = ledger.token(address), ledger.account(owner)
+        reserve = None if token is None else ledger.reserve(token.asset)
+        if token is None or reserve is None or account is None:
+            continue
+        held = account.holding(reserve.id)
+        if token.kind == VARIABLE:
+            if account.unknown_borrowed >> reserve.id & 1:
+                ledger.set_reserve(replace(reserve, have=reserve.have & ~BORROWED))
+            elif shift:
+                reserve = replace(reserve, borrowed=reserve.borrowed + shift)
+                ledger.set_reserve(reserve)
+                ledger.set_borrowed(reserve, owner, account, held.borrowed + shift)
+        elif account.unknown_supplied >> reserve.id & 1:
+            ledger.set_reserve(replace(reserve, have=reserve.have & ~SUPPLIED))
+        elif shift:
+            reserve = replace(reserve, supplied=reserve.supplied + shift)
+            ledger.set_reserve(reserve)
+            ledger.set_supplied(reserve, owner, account, held.supplied + shift)
 
 
 def _emode_rules(form: Form) -> tuple[bool, ...]:
@@ -77,7 +118,7 @@ def reserve_data(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> N
     word, li, lr, vi, vr, _, updated, place, a_token, stable, variable, _, treasury, _, isolation = answer
     if int(a_token, 16) == 0:
         return
-    if not ledger.form.stable_debt:
+    if ledger.market.have & REVISION and not ledger.form.stable_debt:
         stable = ZERO_ADDRESS
     reserve = ledger.list_reserve(asset)
     ledger.set_reserve(

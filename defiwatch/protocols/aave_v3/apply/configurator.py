@@ -161,10 +161,14 @@ def _category_bit(ledger: Ledger, category_id: int, asset: Address, bitmap: str,
     reserve = ledger.reserve(asset)
     category = ledger.book.get(CATEGORIES, (ledger.key, category_id))
     if reserve is None or reserve.id < 0 or category is None:
+        if reserve is not None:  # its place, or the category, is not known yet: the category is asked again
+            ledger.set_market(replace(ledger.market, probed=min(ledger.market.probed, category_id - 1)))
         return
     bit = 1 << reserve.id
     old: int = getattr(category, bitmap)
     changed = replace(category, **{bitmap: old | bit if on else old & ~bit})
+    if bitmap == "collateral" and not on:  # what is no collateral there has no rule for its LTV either
+        changed = replace(changed, ltv_zero=changed.ltv_zero & ~bit)
     ledger.book.put(CATEGORIES, (ledger.key, category_id), changed)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from defiwatch.domain.events import Event, Fact, Liquidated
+from defiwatch.domain.events import Event, Fact, LendingAction, LendingMoved, Liquidated
 from defiwatch.domain.ids import Address
 from defiwatch.protocols.aave_v3 import rays
 from defiwatch.protocols.aave_v3.apply.handler import Handler, updated
@@ -29,21 +29,42 @@ def _add_cash(ledger: Ledger, asset: Address, amount: int) -> None:
         ledger.set_reserve(replace(reserve, cash=reserve.cash + amount))
 
 
-def _supply(ledger: Ledger, event: e.Supply) -> None:
+def _moved(
+    ledger: Ledger, event: e.Supply | e.Withdraw | e.Borrow | e.Repay, account: Address, action: LendingAction
+) -> LendingMoved:
+    return LendingMoved(
+        protocol=PROTOCOL,
+        market=ledger.market.pool,
+        account=account,
+        asset=event.reserve,
+        action=action,
+        amount=event.amount,
+        tx=event.tx,
+        log_index=event.log_index,
+    )
+
+
+def _supply(ledger: Ledger, event: e.Supply) -> Iterable[Fact]:
     _add_cash(ledger, event.reserve, event.amount)
+    return (_moved(ledger, event, event.on_behalf_of, "supply"),)
 
 
-def _withdraw(ledger: Ledger, event: e.Withdraw) -> None:
+def _withdraw(ledger: Ledger, event: e.Withdraw) -> Iterable[Fact]:
     _add_cash(ledger, event.reserve, -event.amount)
+    return (_moved(ledger, event, event.user, "withdraw"),)
 
 
-def _borrow(ledger: Ledger, event: e.Borrow) -> None:
+def _borrow(ledger: Ledger, event: e.Borrow) -> Iterable[Fact]:
     _add_cash(ledger, event.reserve, -event.amount)
+    return (_moved(ledger, event, event.on_behalf_of, "borrow"),)
 
 
-def _repay(ledger: Ledger, event: e.Repay) -> None:
-    if not event.use_atokens:
-        _add_cash(ledger, event.reserve, event.amount)
+def _repay(ledger: Ledger, event: e.Repay) -> Iterable[Fact]:
+    repaid = _moved(ledger, event, event.user, "repay")
+    if event.use_atokens:  # what the repayer had supplied is taken for it
+        return (_moved(ledger, event, event.repayer, "withdraw"), repaid)
+    _add_cash(ledger, event.reserve, event.amount)
+    return (repaid,)
 
 
 def _back_unbacked(ledger: Ledger, event: e.BackUnbacked) -> None:
@@ -136,6 +157,8 @@ def _disabled(ledger: Ledger, event: e.ReserveUsedAsCollateralDisabled) -> None:
 def _emode_set(ledger: Ledger, event: e.UserEModeSet) -> None:
     account = ledger.meet(event.user)
     ledger.set_account(event.user, replace(account, emode=event.category_id, unknown_emode=False))
+    if event.category_id:
+        ledger.list_category(event.category_id)
 
 
 def _minted_to_treasury(ledger: Ledger, event: e.MintedToTreasury) -> None:

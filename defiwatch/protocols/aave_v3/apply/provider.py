@@ -14,6 +14,7 @@ from defiwatch.protocols.aave_v3.state import (
     POOL,
     REVISION,
     SENTINEL,
+    UPGRADING,
     Market,
 )
 
@@ -38,6 +39,8 @@ def _proxy_created(ledger: Ledger, event: e.ProxyCreated) -> None:
 def pool_updated(ledger: Ledger, _: e.PoolUpdated | e.Upgraded) -> None:
     """Another implementation: its revision must be read again."""
     ledger.set_market(replace(ledger.market, have=ledger.market.have & ~REVISION))
+    if ledger.market.revision and ledger.book.get(UPGRADING, ledger.key) is None:
+        ledger.book.put(UPGRADING, ledger.key, ())
 
 
 def _oracle_updated(ledger: Ledger, event: e.PriceOracleUpdated) -> None:

@@ -15,9 +15,11 @@ from defiwatch.protocols.aave_v3.state import (
     FIXED,
     MOVES,
     SUPPLIED,
+    UPGRADING,
     VARIABLE,
     Moved,
     Reserve,
+    Scaled,
 )
 from defiwatch.protocols.erc20 import Transfer
 
@@ -60,6 +62,10 @@ def _scaled(ledger: Ledger, event: e.Mint | e.Burn, address: Address, delta: int
         ledger.set_account(address, account)
         return
     after = indices.scaled_after(form, before, delta, event.index, is_debt=is_debt)
+    since = ledger.book.get(UPGRADING, ledger.key)
+    if since is not None:
+        done = Scaled(event.address, address, before, delta, event.index, after)
+        ledger.book.put(UPGRADING, ledger.key, (*since, done))
     if is_debt:
         reserve = replace(reserve, borrowed=reserve.borrowed + after - before)
     else:
@@ -78,7 +84,7 @@ def _balance_transfer(ledger: Ledger, event: e.BalanceTransfer) -> None:
     if found is None:
         return
     scaled = event.value
-    if ledger.form.stable_debt and not _announced(ledger, event):
+    if ledger.form.plain_transfers and not _announced(ledger, event):
         scaled = rays.div_half(event.value, event.index)
     if event.sender == event.recipient:
         return
@@ -107,7 +113,7 @@ def _announced(ledger: Ledger, event: e.BalanceTransfer) -> bool:
 
 
 def _moved(ledger: Ledger, event: Transfer) -> None:
-    if ledger.form.stable_debt:
+    if ledger.form.plain_transfers:
         moved = Moved(event.tx, event.sender, event.recipient, event.amount)
         ledger.book.put(MOVES, (ledger.key, event.address), moved)
 

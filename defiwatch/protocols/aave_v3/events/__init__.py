@@ -18,6 +18,6 @@ from defiwatch.protocols.erc20 import TRANSFER
 EVENTS: tuple[EventSpec[Any], ...] = (*PROVIDER_EVENTS, *POOL_EVENTS, *TOKEN_EVENTS, *CONFIGURATOR_EVENTS)
 TRANSFER_TOPIC = TRANSFER.topic0
 TOPICS = frozenset(spec.topic0 for spec in EVENTS) - {TRANSFER_TOPIC}
-"""What is asked for of every revision; up to 3.1 also TRANSFER_TOPIC."""
+"""What is asked for of every revision; up to 3.0 also TRANSFER_TOPIC."""
 
 __all__ = ["EVENTS", "TOPICS", "TRANSFER_TOPIC"]
