@@ -112,6 +112,7 @@ def token_read(book: Book, at: BlockRef, call: CallResult, also: frozenset[Addre
     else:
         reads.accept(book, call)
         token = _answered(token, kind, call.result or "")
+        _forget_earlier(book, at, address)
     token = _settled(book, address, token)
     if token != book.get(TOKENS, address):
         book.put(TOKENS, address, token)
@@ -127,6 +128,15 @@ def _answered(token: Token, question: str, result: str) -> Token:
         return msgspec.structs.replace(token, name=read_text(result, NAME_LIMIT))
     decimals = (words(result) or (-1,))[0]
     return msgspec.structs.replace(token, decimals=decimals if decimals <= DECIMALS_LIMIT else -1)
+
+
+def _forget_earlier(book: Book, at: BlockRef, address: Address) -> None:
+    """A token that answers exists now: what was refused at an earlier block may have been before it did."""
+    for question in (SYMBOL, NAME, DECIMALS):
+        call = question.call(address)
+        before = book.get(reads.REFUSED, (call.to, call.data))
+        if before is not None and before < at.number:
+            book.drop(reads.REFUSED, (call.to, call.data))
 
 
 def _settled(book: Book, address: Address, token: Token) -> Token:

@@ -22,6 +22,7 @@ from defiwatch.protocols import reads
 from defiwatch.protocols.abi import Call, decode, event, function
 from defiwatch.protocols.erc20 import BALANCE_OF, symbol_of, token_of, token_read, token_wants, watch
 from defiwatch.protocols.heard.vaults import VaultDeposit, VaultWithdraw
+from defiwatch.protocols.pools import pool_addresses
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec, Table
 
 RECHECK_S = 60
@@ -73,7 +74,7 @@ class Erc4626(Instance):
         super().__init__(chain_id, deployment)
         if not deployment.pools:
             raise ConfigError("erc4626: expected pools = [addresses of vaults]")
-        self._vaults = tuple(dict.fromkeys(pool.lower() for pool in deployment.pools))
+        self._vaults = pool_addresses(deployment)
         self._known = frozenset(self._vaults)
         self._filter = LogFilter(self._known, frozenset(spec.topic0 for spec in self.events))
 

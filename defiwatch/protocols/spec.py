@@ -8,7 +8,7 @@ hands back through `Instance.on_read`. Nothing here knows whether the frames are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, ItemsView, Iterable, Sequence
+from collections.abc import Callable, Hashable, ItemsView, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from typing import Protocol as TypingProtocol
 
@@ -78,6 +78,8 @@ class Scan(msgspec.Struct, frozen=True):
     addresses: tuple[Address, ...]
     topics: tuple[tuple[str, ...] | None, ...]
     from_block: int = 0
+    until: int | None = None
+    """The newest block that is still to be searched: from there on downwards. None: the head."""
 
 
 class Instance(ABC):
@@ -157,6 +159,10 @@ class Instance(ABC):
     def markets(self, book: Book, at: BlockRef) -> Iterable[Market]:  # noqa: ARG002
         """Its lendable assets as they stand at the block `at`."""
         return ()
+
+    def price_sources(self, book: Book) -> Mapping[tuple[str, Address], Address]:  # noqa: ARG002
+        """Where its markets take their prices from: (market, asset) → the contract that is asked."""
+        return {}
 
     def vaults(self, book: Book) -> Iterable[Vault]:  # noqa: ARG002
         """Its vaults as they were read last."""

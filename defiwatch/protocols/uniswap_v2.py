@@ -14,15 +14,16 @@ import msgspec
 from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
-from defiwatch.domain.ids import Address, ChainId, is_address
+from defiwatch.domain.ids import Address, ChainId
 from defiwatch.domain.risk import Pool
 from defiwatch.domain.units import ratio
 from defiwatch.errors import ConfigError
 from defiwatch.protocols import reads
 from defiwatch.protocols.abi import Call, decode, event, function
 from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants, watch
+from defiwatch.protocols.factories import FactoryPools
 from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
-from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec, Table
+from defiwatch.protocols.spec import Book, ProtocolSpec, Table
 
 FEE_PPM = 3000
 """Uniswap's own fee: 0.3 % of the amount in."""
@@ -159,48 +160,20 @@ class Pair(msgspec.Struct, frozen=True):
 
 PAIRS: Table[Address, Pair] = Table("uniswap_v2.pair")
 MADE: Table[Address, tuple[Address, ...]] = Table("uniswap_v2.made")
-"""factory → the pairs it made while it was watched, oldest first."""
 
 
-class UniswapV2(Instance):
+class UniswapV2(FactoryPools):
     """Pairs of one factory (or fork), named one by one, found by the factory's events, or both."""
 
     protocol = "uniswap_v2"
     events = (SWAP, SYNC, MINT, BURN, PAIR_CREATED)
+    made = MADE
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
-        if not deployment.pools and not deployment.factory:
-            raise ConfigError("uniswap_v2: expected pools = [addresses] or factory = an address")
-        for pool in deployment.pools:
-            if not is_address(pool):
-                raise ConfigError(f"uniswap_v2: expected an address in pools, got {pool!r}")
         if not 0 <= deployment.fee_ppm < _PPM:
             raise ConfigError(f"uniswap_v2: expected 0 <= fee_ppm < 1000000, got {deployment.fee_ppm}")
         self.fee_ppm = deployment.fee_ppm or FEE_PPM
-        self._named = tuple(dict.fromkeys(deployment.pools))
-        self._topics = frozenset(spec.topic0 for spec in self.events)
-        self._made: tuple[Address, ...] = ()
-        self._set_pools(())
-
-    def _set_pools(self, made: tuple[Address, ...]) -> None:
-        self._made = made
-        self._pools = tuple(dict.fromkeys((*self._named, *made)))
-        self._pool_set = frozenset(self._pools)
-        factory = {self.deployment.factory} - {""}
-        self._filter = LogFilter(self._pool_set | factory, self._topics)
-
-    def _known(self, book: Book) -> tuple[Address, ...]:
-        """Its pairs: the named ones, then those that the factory made."""
-        made = book.get(MADE, self.deployment.factory) or ()
-        if made != self._made:
-            self._set_pools(made)
-        return self._pools
-
-    def filter(self, book: Book) -> LogFilter:
-        """Every event of its pairs, and the factory's PairCreated."""
-        self._known(book)
-        return self._filter
 
     def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
         """Tokens and reserves of each pair, once; from then on the reserves follow from Sync."""
@@ -223,8 +196,7 @@ class UniswapV2(Instance):
         if kind not in _QUESTIONS:
             return token_read(book, at, call)
         address = call.to.lower()
-        self._known(book)
-        if address not in self._pool_set:
+        if not self._is_ours(book, address):
             return False
         if reads.empty(call):
             reads.refuse(book, at, call)
@@ -269,13 +241,9 @@ class UniswapV2(Instance):
     def _create(self, book: Book, event: PairCreated) -> None:
         if event.address != self.deployment.factory:
             return
-        made = book.get(MADE, event.address) or ()
-        if event.pair not in made:
-            book.put(MADE, event.address, (*made, event.pair))
         pair = book.get(PAIRS, event.pair) or Pair()
         book.put(PAIRS, event.pair, msgspec.structs.replace(pair, token0=event.token0, token1=event.token1))
-        watch(book, event.token0)
-        watch(book, event.token1)
+        self._created(book, event.pair, (event.token0, event.token1))
 
     def _swapped(self, book: Book, pair: Pair, event: V2Swap) -> Swapped:
         return Swapped(
@@ -301,15 +269,6 @@ class UniswapV2(Instance):
             tx=event.tx,
             log_index=event.log_index,
         )
-
-    def pools(self, book: Book) -> Iterable[Pool]:
-        """Its pairs as they stand, the named ones first."""
-        return [self._pool(book, address) for address in self._known(book)]
-
-    def pool(self, book: Book, pool_id: str) -> Pool | None:
-        """One of its pairs by address."""
-        self._known(book)
-        return self._pool(book, pool_id) if pool_id in self._pool_set else None
 
     def _pool(self, book: Book, address: Address) -> Pool:
         pair = book.get(PAIRS, address) or Pair()

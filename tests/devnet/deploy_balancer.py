@@ -21,6 +21,8 @@ AUTHORIZER = f"{TASKS}/20210418-authorizer"
 RATE_PROVIDER = "0x" + "4a7e" * 10
 RATE_CODE = "0x60005460005260206000f3"
 """Answers every call with the word in slot 0: a rate that the test sets."""
+RATE_DURATION = 60
+"""Seconds for which a pool takes a rate once it has asked for it."""
 GAS = 20_000_000
 SWAP = "swap((bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool),uint256,uint256)"
 JOIN = "joinPool(bytes32,address,address,(address[],uint256[],bytes,bool))"
@@ -88,7 +90,7 @@ def deploy_balancer(devnet: Devnet) -> Balancer:
         create = "create(string,string,address[],uint256,address[],uint256[],bool[],uint256,address)"
         providers = [RATE_PROVIDER if name == "wstETH" else ZERO for name in names]
         coins = [tokens[n].address for n in names]
-        settings = ([60] * len(names), [False] * len(names), fee, admin)
+        settings = ([RATE_DURATION] * len(names), [False] * len(names), fee, admin)
         data = encode(create, "s", "s", coins, amp, providers, *settings)
         pool = _create(devnet, vault, stable, data, stable=True)
         pools.append(_fill(devnet, vault, pool, dict.fromkeys(names, usd / len(names))))

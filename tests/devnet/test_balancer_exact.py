@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
@@ -16,26 +15,27 @@ from defiwatch.protocols.balancer_v2 import state as pools
 from . import abi
 from .abi import encode, encode_arguments
 from .chain import Call, Tx
-from .deploy import deploy
-from .deploy_balancer import Balancer, BalancerPool, deploy_balancer, join, leave, set_rate, swap
+from .deploy_balancer import (
+    RATE_DURATION,
+    RATE_PROVIDER,
+    Balancer,
+    BalancerPool,
+    deploy_balancer,
+    join,
+    leave,
+    set_rate,
+    swap,
+)
+from .fixtures import SEEDS
 from .follow import Follower
 from .model import Devnet
-from .node import Anvil, RpcError, available
+from .node import RpcError
 
 pytestmark = pytest.mark.devnet
 
 QUERY = "queryBatchSwap(uint8,(bytes32,uint256,uint256,uint256,bytes)[],address[],(address,bool,address,bool))"
 BLOCKS = 30
 ONE = 10**18
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Devnet]:
-    reason = available()
-    if reason is not None:
-        pytest.skip(reason)
-    with Anvil() as node:
-        yield deploy(node)
 
 
 def state_of(follower: Follower, pool: BalancerPool) -> BalancerState:
@@ -141,35 +141,43 @@ def transactions(devnet: Devnet, balancer: Balancer, rng: random.Random, followe
     return txs
 
 
-def test_balancer_follows_through_everything(chain: Devnet) -> None:
-    node, rng = chain.chain.node, random.Random(4)
-    balancer = deploy_balancer(chain)
+def follow(devnet: Devnet, balancer: Balancer) -> Follower:
     ids = tuple(pool.id for pool in balancer.pools)
-    follower = Follower(node, Deployment(chain="devnet", protocol="balancer_v2", address=balancer.vault, pools=ids))
+    deployment = Deployment(chain="devnet", protocol="balancer_v2", address=balancer.vault, pools=ids)
+    follower = Follower(devnet.chain.node, deployment)
     follower.start()
-    assert_state(chain, balancer, follower)
+    return follower
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_balancer_follows_through_everything(devnet: Devnet, seed: int) -> None:
+    node, rng = devnet.chain.node, random.Random(seed)
+    balancer = deploy_balancer(devnet)
+    ids = tuple(pool.id for pool in balancer.pools)
+    follower = follow(devnet, balancer)
+    assert_state(devnet, balancer, follower)
     compared = 0
     facts: list[Fact] = []
-    admin = chain.roles.admin
+    admin = devnet.roles.admin
     for number in range(BLOCKS):
-        txs = transactions(chain, balancer, rng, follower)
+        txs = transactions(devnet, balancer, rng, follower)
         if number == 6:
             data = encode("setSwapFeePercentage(uint256)", 77 * 10**14)
             txs.append(Tx(admin, balancer.pools[0].address, data, "fee"))
         if number == 10:
-            set_rate(chain, 119 * ONE // 100)
+            set_rate(devnet, 119 * ONE // 100)
         if number == 18:
             end = node.timestamp() + 12 + 2 * 86_400
             data = encode("startAmplificationParameterUpdate(uint256,uint256)", 300, end)
             txs.append(Tx(admin, balancer.pools[2].address, data, "A moves"))
-        chain.chain.mine(node.timestamp() + 12, txs)
+        devnet.chain.mine(node.timestamp() + 12, txs)
         if number == 14:
             node.reorg(2, [])
-            chain.chain.forget()
+            devnet.chain.forget()
         facts += follower.catch_up()
-        assert_state(chain, balancer, follower)
-        compared += assert_quotes(chain, balancer, follower, rng)
-    assert_depth(chain, balancer, follower)
+        assert_state(devnet, balancer, follower)
+        compared += assert_quotes(devnet, balancer, follower, rng)
+    assert_depth(devnet, balancer, follower)
     assert compared > 1500
     assert follower.player.book.notices == {}
     for held in follower.player.instance.pools(follower.player.book):
@@ -180,3 +188,76 @@ def test_balancer_follows_through_everything(chain: Devnet) -> None:
         if isinstance(fact, Swapped):
             assert fact.amount0 * fact.amount1 <= 0
             assert fact.price > 0
+
+
+def test_a_rate_that_nobody_has_taken_yet(devnet: Devnet) -> None:
+    """A swap asks the provider once the cache is over, and not a second earlier; the pool goes on telling the old."""
+    chain, node = devnet.chain, devnet.chain.node
+    balancer = deploy_balancer(devnet)
+    pool = balancer.pools[3]
+    token = devnet.tokens["wstETH"].address
+    place = pool.tokens.index(token)
+    cached = devnet.chain.call(
+        pool.address, "getTokenRateCache(address)", token, returns="uint256,uint256,uint256,uint256"
+    )
+    assert cached[2] == RATE_DURATION
+    expires = cached[3]
+    follower = follow(devnet, balancer)
+    old = state_of(follower, pool)
+    asked = RATE_PROVIDER, encode("getRate()")
+
+    def at(time: int, *txs: Tx) -> tuple[int, int]:
+        """A block at that time: the rate a swap takes as we say it, and how many reads it cost, all held exact."""
+        before = follower.calls
+        chain.mine(time, list(txs))
+        follower.catch_up()
+        assert_state(devnet, balancer, follower)
+        assert assert_quotes(devnet, balancer, follower, random.Random(time)) > 40
+        return pools.factors(state_of(follower, pool))[place], follower.calls - before
+
+    set_rate(devnet, 119 * ONE // 100)
+    assert at(expires - 1) == (118 * ONE // 100, 0)
+    assert at(expires) == (118 * ONE // 100, 0)
+    assert asked not in follower.player.wants()
+    held = follower.player.instance.pool(follower.player.book, pool.id)
+    assert held is not None
+    assert at(expires + 1) == (119 * ONE // 100, 1)
+    assert state_of(follower, pool).scaling == old.scaling
+    moved = follower.player.instance.pool(follower.player.book, pool.id)
+    assert moved is not None
+    assert moved.reserves == held.reserves
+    assert moved.rates != held.rates
+    assert moved.price != held.price
+    assert moved.depth != held.depth
+    assert_depth(devnet, balancer, follower)
+
+    # What was read at a block goes with it: once for the block in its place, once for the next.
+    node.reorg(1, [])
+    chain.forget()
+    set_rate(devnet, 120 * ONE // 100)
+    assert at(expires + 40) == (120 * ONE // 100, 2)
+    set_rate(devnet, 121 * ONE // 100)
+    assert at(expires + 52) == (121 * ONE // 100, 1)
+
+    # A swap takes the rate; from then on it holds for the time of the cache, whatever the provider says.
+    trader = devnet.roles.traders[0]
+    sold = swap(trader, balancer.vault, pool, devnet.tokens["WETH"].address, token, ONE, given_in=True)
+    taken = expires + 64
+    assert at(taken, sold) == (121 * ONE // 100, 0)
+    assert state_of(follower, pool).scaling != old.scaling
+    set_rate(devnet, 122 * ONE // 100)
+    assert at(taken + RATE_DURATION) == (121 * ONE // 100, 0)
+    assert at(taken + RATE_DURATION + 1) == (122 * ONE // 100, 1)
+
+    # The owner gives the cache another duration, which takes the rate too.
+    data = encode("setTokenRateCacheDuration(address,uint256)", token, 600)
+    taken += RATE_DURATION + 13
+    assert at(taken, Tx(devnet.roles.admin, pool.address, data, "duration")) == (122 * ONE // 100, 0)
+    set_rate(devnet, 123 * ONE // 100)
+    assert at(taken + 600) == (122 * ONE // 100, 0)
+    assert at(taken + 601) == (123 * ONE // 100, 1)
+    assert state_of(follower, pool).mismatches == 0
+    assert follower.player.book.notices == {}
+
+    late = follow(devnet, balancer)
+    assert pools.factors(state_of(late, pool))[place] == 123 * ONE // 100

@@ -9,7 +9,9 @@ import defiwatch.protocols
 from defiwatch.protocols.registry import PROTOCOLS
 from defiwatch.protocols.spec import ProtocolSpec
 
-SHARED = frozenset({"abi", "concentrated", "foreign", "heard", "pools", "reads", "registry", "spec", "ticks"})
+SHARED = frozenset(
+    {"abi", "concentrated", "factories", "foreign", "heard", "pools", "reads", "sources", "registry", "spec", "ticks"}
+)
 """What is in the folder and is no protocol."""
 
 

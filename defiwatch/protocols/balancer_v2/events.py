@@ -1,7 +1,7 @@
 """The events of Balancer v2's vault and of its weighted and stable pools.
 
 balancer-v2-monorepo@06f3ee7 pkg/interfaces/contracts/vault/IVault.sol:160-560;
-pkg/pool-stable/contracts/StablePoolAmplification.sol.
+pkg/pool-stable/contracts/StablePoolAmplification.sol, ComposableStablePoolRates.sol, meta/MetaStablePool.sol.
 """
 
 from __future__ import annotations
@@ -101,6 +101,29 @@ class TokenRateCacheUpdated(Event, frozen=True):
     rate: int
 
 
+class TokenRateProviderSet(Event, frozen=True):
+    """For how many seconds a token's rate holds once the pool has taken it."""
+
+    token_index: int
+    provider: Address
+    cache_duration: int
+
+
+class PriceRateCacheUpdated(Event, frozen=True):
+    """A meta pool's word for `TokenRateCacheUpdated`."""
+
+    token: Address
+    rate: int
+
+
+class PriceRateProviderSet(Event, frozen=True):
+    """A meta pool's word for `TokenRateProviderSet`."""
+
+    token: Address
+    provider: Address
+    cache_duration: int
+
+
 SWAP = event(
     "Swap(bytes32 indexed poolId, address indexed tokenIn, address indexed tokenOut, uint256 amountIn,"
     " uint256 amountOut)",
@@ -133,3 +156,12 @@ AMP_UPDATE_STARTED = event(
 )
 AMP_UPDATE_STOPPED = event("AmpUpdateStopped(uint256 currentValue)", AmpUpdateStopped)
 RATE_UPDATED = event("TokenRateCacheUpdated(uint256 indexed tokenIndex, uint256 rate)", TokenRateCacheUpdated)
+PROVIDER_SET = event(
+    "TokenRateProviderSet(uint256 indexed tokenIndex, address indexed provider, uint256 cacheDuration)",
+    TokenRateProviderSet,
+)
+PRICE_RATE_UPDATED = event("PriceRateCacheUpdated(address indexed token, uint256 rate)", PriceRateCacheUpdated)
+PRICE_PROVIDER_SET = event(
+    "PriceRateProviderSet(address indexed token, address indexed provider, uint256 cacheDuration)",
+    PriceRateProviderSet,
+)

@@ -12,6 +12,7 @@ from defiwatch.domain.ids import Address, Hash
 from defiwatch.protocols.abi import function
 from defiwatch.protocols.balancer_v2 import stable, weighted
 from defiwatch.protocols.balancer_v2.fixed import ONE, complement, div_down, div_up, mul_down, mul_up
+from defiwatch.protocols.pools import least_size
 from defiwatch.protocols.spec import Table
 
 POOL_TOKENS = function("getPoolTokens(bytes32)", "address[],uint256[],uint256")
@@ -19,15 +20,34 @@ SWAP_FEE = function("getSwapFeePercentage()", "uint256")
 WEIGHTS = function("getNormalizedWeights()", "uint256[]")
 AMP = function("getAmplificationParameter()", "uint256,bool,uint256")
 SCALING = function("getScalingFactors()", "uint256[]")
+PROVIDERS = function("getRateProviders()", "address[]")
+RATE_CACHE = function("getTokenRateCache(address)", "uint256,uint256,uint256,uint256")
+PRICE_CACHE = function("getPriceRateCache(address)", "uint256,uint256,uint256")
+RATE = function("getRate()", "uint256")
+
+
+class RateCache(msgspec.Struct, frozen=True):
+    """A token's rate in a stable pool: who tells it, and until when the pool takes what it was told last.
+
+    `provider`: "" where the token has none. `duration` in seconds and `expires` in Unix seconds: -1 until they are
+    known. `factor` takes the place of the pool's own scaling once the time is over: before a swap the pool asks its
+    provider anew; 0 while the pool's own holds. `time`: when the provider was read last.
+    """
+
+    provider: Address = ""
+    duration: int = -1
+    expires: int = -1
+    factor: int = 0
+    time: int = 0
 
 
 class BalancerState(msgspec.Struct, frozen=True):
     """One pool. Lists run in the vault's order of tokens; () and -1 until they are known.
 
     `weights` and `amp` (A·n^(n-1) times 1000) tell its kind: exactly one of them is there, the other was refused.
-    `scaling` takes units to 18 decimals times the token's rate. `amp_moves`: A changes with time. `shortcuts`: whether
-    the pool multiplies out whole powers (None: no swap has told yet). `read_block`: the last read of what no event
-    tells; `stale`: another is needed.
+    `scaling` takes units to 18 decimals times the token's rate, as the pool tells it; what a swap takes is `factors`.
+    `amp_moves`: A changes with time. `shortcuts`: whether the pool multiplies out whole powers (None: no swap has told
+    yet). `read_block`: the last read of what no event tells; `stale`: another is needed. `caches`: one for each token.
     """
 
     tokens: tuple[Address, ...] = ()
@@ -44,6 +64,7 @@ class BalancerState(msgspec.Struct, frozen=True):
     time: int = 0
     checks: int = 0
     mismatches: int = 0
+    caches: tuple[RateCache, ...] = ()
 
 
 POOLS: Table[Hash, BalancerState] = Table("balancer_v2.pool")
@@ -60,11 +81,19 @@ def ready(state: BalancerState) -> bool:
     return bool(state.balances) and state.fee >= 0 and len(state.scaling) == len(state.tokens) and kind
 
 
+def factors(state: BalancerState) -> tuple[int, ...]:
+    """What a swap takes units to 18 decimals with: `scaling`, and the provider's rate where a cache has expired."""
+    if len(state.caches) != len(state.scaling) or not any(cache.factor for cache in state.caches):
+        return state.scaling
+    return tuple(cache.factor or own for own, cache in zip(state.scaling, state.caches, strict=True))
+
+
 def upscaled(state: BalancerState, pool: Hash) -> tuple[list[int], list[int]]:
     """(balances with 18 decimals and rates, their places in the vault's order), the pool's own token left out."""
     own = address_of(pool)
     places = [i for i, token in enumerate(state.tokens) if token != own]
-    return [mul_down(state.balances[i], state.scaling[i]) for i in places], places
+    scaling = factors(state)
+    return [mul_down(state.balances[i], scaling[i]) for i in places], places
 
 
 def amount_out(state: BalancerState, pool: Hash, i: int, j: int, amount: int) -> int:
@@ -72,8 +101,9 @@ def amount_out(state: BalancerState, pool: Hash, i: int, j: int, amount: int) ->
 
     ValueError where the pool would revert, and for the pool's own token, which is no swap.
     """
+    scaling = factors(state)
     taken = amount - mul_up(amount, state.fee)
-    given = mul_down(taken, state.scaling[i])
+    given = mul_down(taken, scaling[i])
     balances, places = upscaled(state, pool)
     a, b = _places(places, i, j)
     if state.weights:
@@ -82,12 +112,13 @@ def amount_out(state: BalancerState, pool: Hash, i: int, j: int, amount: int) ->
         )
     else:
         paid = stable.out_given_in(state.amp, balances, a, b, given)
-    return div_down(paid, state.scaling[j])
+    return div_down(paid, scaling[j])
 
 
 def amount_in(state: BalancerState, pool: Hash, i: int, j: int, amount: int) -> int:
     """What `amount` of token j costs in token i, fee included, in units. ValueError as in `amount_out`."""
-    wanted = mul_down(amount, state.scaling[j])
+    scaling = factors(state)
+    wanted = mul_down(amount, scaling[j])
     balances, places = upscaled(state, pool)
     a, b = _places(places, i, j)
     if state.weights:
@@ -96,7 +127,7 @@ def amount_in(state: BalancerState, pool: Hash, i: int, j: int, amount: int) -> 
         )
     else:
         cost = stable.in_given_out(state.amp, balances, a, b, wanted)
-    return div_up(div_up(cost, state.scaling[i]), complement(state.fee))
+    return div_up(div_up(cost, scaling[i]), complement(state.fee))
 
 
 def spot(state: BalancerState, pool: Hash, i: int, j: int) -> float:
@@ -112,7 +143,8 @@ def spot(state: BalancerState, pool: Hash, i: int, j: int) -> float:
             scaled = stable.spot(state.amp, balances, a, b)
     except (ValueError, ZeroDivisionError):  # balances so far apart that the contract's own iteration does not end
         return 0.0
-    return scaled * state.scaling[i] / state.scaling[j]
+    scaling = factors(state)
+    return scaled * scaling[i] / scaling[j]
 
 
 def share(state: BalancerState, pool: Hash) -> float:
@@ -132,7 +164,6 @@ def move_cost(state: BalancerState, pool: Hash, i: int, j: int, fall: float = 0.
     before = spot(state, pool, i, j)
     if before <= 0.0:
         return 0
-    low, high = 0, max(state.balances[i] * 29 // 100, 1)
 
     def far(size: int) -> bool:
         got = amount_out(state, pool, i, j, size)
@@ -141,19 +172,7 @@ def move_cost(state: BalancerState, pool: Hash, i: int, j: int, fall: float = 0.
         balances[j] -= got
         return spot(msgspec.structs.replace(state, balances=tuple(balances)), pool, i, j) <= before * (1.0 - fall)
 
-    try:
-        for _ in range(1 if state.weights else 10):
-            if far(high):
-                break
-            low, high = high, 2 * high
-        else:
-            return 0
-        while high - low > max(high >> 30, 1):
-            middle = (low + high) // 2
-            low, high = (low, middle) if far(middle) else (middle, high)
-    except (ValueError, ZeroDivisionError):
-        return 0
-    return high
+    return least_size(far, state.balances[i] * 29 // 100, 1 if state.weights else 10)
 
 
 def _places(places: list[int], i: int, j: int) -> tuple[int, int]:
@@ -162,4 +181,16 @@ def _places(places: list[int], i: int, j: int) -> tuple[int, int]:
     return places.index(i), places.index(j)
 
 
-__all__ = ["ONE", "POOLS", "BalancerState", "amount_in", "amount_out", "move_cost", "ready", "share", "spot"]
+__all__ = [
+    "ONE",
+    "POOLS",
+    "BalancerState",
+    "RateCache",
+    "amount_in",
+    "amount_out",
+    "factors",
+    "move_cost",
+    "ready",
+    "share",
+    "spot",
+]

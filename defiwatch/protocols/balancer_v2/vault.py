@@ -18,7 +18,8 @@ from defiwatch.domain.ids import ChainId, Hash
 from defiwatch.domain.risk import Pool
 from defiwatch.errors import ConfigError
 from defiwatch.protocols import reads
-from defiwatch.protocols.abi import Call, decode
+from defiwatch.protocols.abi import Call, words
+from defiwatch.protocols.balancer_v2 import answers, rates
 from defiwatch.protocols.balancer_v2 import state as pools
 from defiwatch.protocols.balancer_v2.events import (
     AMP_UPDATE_STARTED,
@@ -27,6 +28,9 @@ from defiwatch.protocols.balancer_v2.events import (
     POOL_BALANCE_CHANGED,
     POOL_BALANCE_MANAGED,
     POOL_REGISTERED,
+    PRICE_PROVIDER_SET,
+    PRICE_RATE_UPDATED,
+    PROVIDER_SET,
     RATE_UPDATED,
     SWAP,
     SWAP_FEE_CHANGED,
@@ -37,27 +41,23 @@ from defiwatch.protocols.balancer_v2.events import (
     BalancerSwap,
     PoolBalanceChanged,
     PoolBalanceManaged,
+    PriceRateCacheUpdated,
+    PriceRateProviderSet,
     SwapFeeChanged,
     TokenRateCacheUpdated,
+    TokenRateProviderSet,
 )
-from defiwatch.protocols.balancer_v2.fixed import mul_down
 from defiwatch.protocols.balancer_v2.state import (
-    AMP,
     POOL_TOKENS,
     POOLS,
-    SCALING,
-    SWAP_FEE,
-    WEIGHTS,
+    RATE,
     BalancerState,
     address_of,
     ready,
 )
-from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants, watch
-from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
+from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants
+from defiwatch.protocols.pools import own_rates, pool_ids, pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec
-
-CHECK_BLOCKS = 7_200
-"""Blocks between two comparisons of a pool's balances with the vault's."""
 
 
 class BalancerV2(Instance):
@@ -76,17 +76,17 @@ class BalancerV2(Instance):
         AMP_UPDATE_STARTED,
         AMP_UPDATE_STOPPED,
         RATE_UPDATED,
+        PROVIDER_SET,
+        PRICE_RATE_UPDATED,
+        PRICE_PROVIDER_SET,
     )
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
         if not deployment.address or not deployment.pools:
             raise ConfigError("balancer_v2: expected address = the vault, and pools = [32-byte ids]")
-        for pool in deployment.pools:
-            if len(pool) != 66:
-                raise ConfigError(f"balancer_v2: expected a 32-byte id in pools, got {pool!r}")
         self._vault = deployment.address
-        self._pools = tuple(dict.fromkeys(pool.lower() for pool in deployment.pools))
+        self._pools = pool_ids(deployment)
         self._by_address = {address_of(pool): pool for pool in self._pools}
         addresses = frozenset({self._vault, *self._by_address})
         self._filter = LogFilter(addresses, frozenset(spec.topic0 for spec in self.events))
@@ -101,74 +101,49 @@ class BalancerV2(Instance):
         calls: list[Call] = []
         for pool in self._pools:
             state = book.get(POOLS, pool) or BalancerState()
-            address = address_of(pool)
-            due = state.read_block >= 0 and at.number - state.read_block >= CHECK_BLOCKS
-            anew = (state.stale or due) and state.read_block != at.number
-            if not state.tokens or anew:
-                calls.append(POOL_TOKENS.call(self._vault, pool))
-            if state.fee < 0:
-                calls.append(SWAP_FEE.call(address))
-            if not state.weights and state.amp < 0:
-                calls.append(WEIGHTS.call(address))
-            if (not state.weights and state.amp < 0) or (state.amp_moves and state.read_block != at.number):
-                calls.append(AMP.call(address))
-            if not state.scaling or (anew and not state.weights):
-                calls.append(SCALING.call(address))
+            calls.extend(answers.open_questions(book, at, self._vault, pool, state))
         return reads.open_calls(book, at, [*calls, *token_wants(book, at)])
 
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
         """Take a pool's tokens, balances and parameters, and what its tokens say of themselves."""
         to = call.to.lower()
+        if RATE.matches(call):
+            return self._rate_read(book, at, call)
         if to == self._vault and POOL_TOKENS.matches(call):
             (pool,) = POOL_TOKENS.arguments(call)
             if pool not in self._pools:
                 return False
-        elif to in self._by_address and call.data[:10].lower() in _QUESTIONS:
+        elif to in self._by_address and call.data[:10].lower() in answers.QUESTIONS:
             pool = self._by_address[to]
         else:
             return token_read(book, at, call)
         state = book.get(POOLS, pool) or BalancerState()
         if reads.empty(call):
             reads.refuse(book, at, call)
-            if SCALING.matches(call):
-                book.put(POOLS, pool, _by_decimals(book, state))
+            book.put(POOLS, pool, answers.refused(book, at, state, call))
             return True
         reads.accept(book, call)
         if at.number < state.block:
             return True
-        book.put(POOLS, pool, self._answered(book, at, pool, state, call))
+        book.put(POOLS, pool, answers.answered(book, at, pool, state, call))
         return True
 
-    def _answered(self, book: Book, at: BlockRef, pool: Hash, state: BalancerState, call: CallResult) -> BalancerState:
-        replace = msgspec.structs.replace
-        result = call.result or ""
-        if POOL_TOKENS.matches(call):
-            tokens, balances, _ = decode(POOL_TOKENS.outputs, result)
-            for token in tokens:
-                watch(book, token)
-            same = not state.balances or state.balances == balances
-            if not same:
-                book.notice(f"balancer_v2 {pool}: balances read are not what events say; the read is taken")
-            since = {} if state.block else {"block": at.number, "time": at.time}
-            return replace(
-                state,
-                tokens=tokens,
-                balances=balances,
-                read_block=at.number,
-                stale=False,
-                checks=state.checks + bool(state.balances),
-                mismatches=state.mismatches + (not same),
-                **since,
-            )
-        if SWAP_FEE.matches(call):
-            return replace(state, fee=decode(SWAP_FEE.outputs, result)[0])
-        if WEIGHTS.matches(call):
-            return replace(state, weights=decode(WEIGHTS.outputs, result)[0])
-        if AMP.matches(call):
-            value, moves, precision = decode(AMP.outputs, result)
-            amp = value * 1000 // precision if precision else -1
-            return replace(state, amp=amp, amp_moves=moves, read_block=at.number)
-        return replace(state, scaling=decode(SCALING.outputs, result)[0])
+    def _rate_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
+        """What a rate provider says counts in every pool that asks it."""
+        states = {pool: book.get(POOLS, pool) for pool in self._pools}
+        asking = {
+            pool: state for pool, state in states.items() if state is not None and rates.asks(state, call.to.lower())
+        }
+        if not asking:
+            return False
+        if call.error is not None or not words(call.result):
+            reads.refuse(book, at, call)
+            return True
+        reads.accept(book, call)
+        for pool, state in asking.items():
+            if at.number >= state.block:
+                book.put(POOLS, pool, rates.rated(book, at, state, call))
+        return True
 
     def on_event(self, book: Book, at: BlockRef, event: Event) -> Iterable[Fact]:
         """Apply one event to its pool; trades and liquidity come back as facts."""
@@ -196,18 +171,16 @@ class BalancerV2(Instance):
         elif isinstance(event, AmpUpdateStopped):
             book.put(POOLS, pool, replace(state, amp=event.current_value, amp_moves=False))
         elif isinstance(event, TokenRateCacheUpdated):
-            book.put(POOLS, pool, self._rated(book, state, event))
+            book.put(POOLS, pool, rates.updated(book, at, state, event.token_index, event.rate))
+        elif isinstance(event, TokenRateProviderSet):
+            after = rates.provider_set(at, state, event.token_index, event.provider, event.cache_duration)
+            book.put(POOLS, pool, after)
+        elif isinstance(event, PriceRateCacheUpdated) and event.token in state.tokens:
+            book.put(POOLS, pool, rates.updated(book, at, state, state.tokens.index(event.token), event.rate))
+        elif isinstance(event, PriceRateProviderSet) and event.token in state.tokens:
+            i = state.tokens.index(event.token)
+            book.put(POOLS, pool, rates.provider_set(at, state, i, event.provider, event.cache_duration))
         return ()
-
-    def _rated(self, book: Book, state: BalancerState, event: TokenRateCacheUpdated) -> BalancerState:
-        i = event.token_index
-        if i >= len(state.scaling):
-            return state
-        decimals = token_of(book, state.tokens[i])
-        if not decimals.known or decimals.units > 18:
-            return msgspec.structs.replace(state, stale=True)
-        factor = mul_down(10 ** (36 - decimals.units), event.rate)
-        return msgspec.structs.replace(state, scaling=(*state.scaling[:i], factor, *state.scaling[i + 1 :]))
 
     def _swapped(self, book: Book, at: BlockRef, state: BalancerState, event: BalancerSwap) -> Iterable[Fact]:
         pool = event.pool_id
@@ -320,6 +293,8 @@ class BalancerV2(Instance):
         own = address_of(pool)
         real = [k for k, token in enumerate(state.tokens) if token != own]
         tokens = tuple(state.tokens[k] for k in real)
+        decimals = tuple(token_of(book, token).units for token in tokens)
+        scaling = pools.factors(state)
         missing = {
             "tokens": not state.tokens,
             "fee": state.fee < 0,
@@ -333,7 +308,7 @@ class BalancerV2(Instance):
             label=pool_label(book, self.deployment, own, tokens, _ppm(state)),
             tokens=tokens,
             symbols=tuple(symbol_of(book, token) for token in tokens),
-            decimals=tuple(token_of(book, token).units for token in tokens),
+            decimals=decimals,
             reserves=tuple(state.balances[k] for k in real) if state.balances else (),
             fee_ppm=_ppm(state),
             price=_price(book, pool, state, real[0], real[1]) if len(real) > 1 else 0.0,
@@ -345,6 +320,7 @@ class BalancerV2(Instance):
             share=pools.share(state, pool),
             checks=state.checks,
             mismatches=state.mismatches,
+            rates=own_rates([scaling[k] for k in real], decimals) if ready(state) and not state.weights else (),
         )
 
     def _depth(self, pool: Hash, state: BalancerState, real: list[int]) -> tuple[int, int]:
@@ -357,14 +333,6 @@ class BalancerV2(Instance):
             found = (pools.move_cost(state, pool, i, j), pools.move_cost(state, pool, j, i, 1 - 1 / 1.02))
         self._depths[pool] = (state, found)
         return found
-
-
-def _by_decimals(book: Book, state: BalancerState) -> BalancerState:
-    """Scaling by decimals alone, where an older pool does not tell it and its tokens tell their decimals."""
-    tokens = [token_of(book, token) for token in state.tokens]
-    if not tokens or not all(token.known and token.units <= 18 for token in tokens):
-        return state
-    return msgspec.structs.replace(state, scaling=tuple(10 ** (36 - token.units) for token in tokens))
 
 
 def _agrees(state: BalancerState, pool: Hash, i: int, j: int, event: BalancerSwap) -> bool:
@@ -388,8 +356,6 @@ def _price(book: Book, pool: Hash, state: BalancerState, i: int, j: int) -> floa
     units = token_of(book, state.tokens[i]).units - token_of(book, state.tokens[j]).units
     return float(pools.spot(state, pool, i, j) * 10.0**units)
 
-
-_QUESTIONS = frozenset(spec.selector for spec in (SWAP_FEE, WEIGHTS, AMP, SCALING))
 
 BALANCER_V2 = ProtocolSpec(
     name="balancer_v2",

@@ -14,7 +14,7 @@ import msgspec
 from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
-from defiwatch.domain.ids import Address, ChainId, is_address
+from defiwatch.domain.ids import Address, ChainId
 from defiwatch.domain.risk import Pool
 from defiwatch.errors import ConfigError
 from defiwatch.protocols import reads
@@ -40,7 +40,7 @@ from defiwatch.protocols.curve.events import (
 from defiwatch.protocols.curve.stableswap import FEE_DENOMINATOR, largest_share, scaled
 from defiwatch.protocols.curve.state import POOLS, CurveState, ready
 from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants
-from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
+from defiwatch.protocols.pools import own_rates, pool_addresses, pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec
 
 
@@ -54,10 +54,7 @@ class Curve(Instance):
         super().__init__(chain_id, deployment)
         if not deployment.pools:
             raise ConfigError("curve: expected pools = [addresses]")
-        for pool in deployment.pools:
-            if not is_address(pool):
-                raise ConfigError(f"curve: expected an address in pools, got {pool!r}")
-        self._pools = tuple(dict.fromkeys(pool.lower() for pool in deployment.pools))
+        self._pools = pool_addresses(deployment)
         self._pool_set = frozenset(self._pools)
         self._filter = LogFilter(self._pool_set, frozenset(spec.topic0 for spec in EVENTS))
         self._depths: dict[Address, tuple[CurveState, tuple[int, int]]] = {}
@@ -241,6 +238,7 @@ class Curve(Instance):
             share=largest_share(scaled(state.balances, state.rates)) if usable else 0.0,
             checks=state.checks,
             mismatches=state.mismatches,
+            rates=own_rates(state.rates, [token_of(book, coin).units for coin in state.coins]) if usable else (),
         )
 
     def _complete(self, book: Book, pool: Address) -> CurveState:

@@ -11,6 +11,7 @@ import msgspec
 from defiwatch.domain.ids import Address
 from defiwatch.protocols.abi import function
 from defiwatch.protocols.curve.stableswap import Exchanged, Rules, amp_at, exchange, get_d, prices, scaled
+from defiwatch.protocols.pools import least_size
 from defiwatch.protocols.spec import Table
 
 MAX_COINS = 8
@@ -118,17 +119,4 @@ def move_cost(state: CurveState, i: int, j: int, time: int, fall: float = 0.02) 
         after = msgspec.structs.replace(state, balances=tuple(balances))
         return balances[j] <= 0 or price(after, i, j, time) <= before * (1.0 - fall)
 
-    low, high = 0, max(state.balances[i] // 4, 1)
-    try:
-        for _ in range(14):
-            if far(high):
-                break
-            low, high = high, 2 * high
-        else:
-            return 0
-        while high - low > max(high >> 30, 1):
-            middle = (low + high) // 2
-            low, high = (low, middle) if far(middle) else (middle, high)
-    except (ValueError, ZeroDivisionError):
-        return 0
-    return high
+    return least_size(far, state.balances[i] // 4, 14)

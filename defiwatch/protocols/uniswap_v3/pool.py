@@ -13,17 +13,17 @@ import msgspec
 from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
-from defiwatch.domain.ids import Address, ChainId, is_address
+from defiwatch.domain.ids import Address, ChainId
 from defiwatch.domain.risk import Pool
 from defiwatch.domain.units import ratio
-from defiwatch.errors import ConfigError
 from defiwatch.protocols import reads
 from defiwatch.protocols.abi import Call, decode
 from defiwatch.protocols.concentrated.depths import Depths
 from defiwatch.protocols.concentrated.table import CHECKS
 from defiwatch.protocols.erc20 import BALANCE_OF, symbol_of, token_of, token_read, token_wants, watch
+from defiwatch.protocols.factories import FactoryPools
 from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
-from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec
+from defiwatch.protocols.spec import Book, ProtocolSpec
 from defiwatch.protocols.ticks import Q192, spot_price
 from defiwatch.protocols.uniswap_v3 import quotes
 from defiwatch.protocols.uniswap_v3.events import (
@@ -58,42 +58,16 @@ from defiwatch.protocols.uniswap_v3.state import (
 )
 
 
-class UniswapV3(Instance):
+class UniswapV3(FactoryPools):
     """Pools named one by one, found by the factory's events, or both."""
 
     protocol = "uniswap_v3"
     events = (INITIALIZE, SWAP, PANCAKE_SWAP, MINT, BURN, COLLECT, FLASH, COLLECT_PROTOCOL, POOL_CREATED)
+    made = MADE
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
-        if not deployment.pools and not deployment.factory:
-            raise ConfigError("uniswap_v3: expected pools = [addresses] or factory = an address")
-        for pool in deployment.pools:
-            if not is_address(pool):
-                raise ConfigError(f"uniswap_v3: expected an address in pools, got {pool!r}")
         self._depths = Depths()
-        self._named = tuple(dict.fromkeys(deployment.pools))
-        self._topics = frozenset(spec.topic0 for spec in self.events)
-        self._set_pools(())
-
-    def _set_pools(self, made: tuple[Address, ...]) -> None:
-        self._made = made
-        self._pools = tuple(dict.fromkeys((*self._named, *made)))
-        self._pool_set = frozenset(self._pools)
-        factory = {self.deployment.factory} - {""}
-        self._filter = LogFilter(self._pool_set | factory, self._topics)
-
-    def _known(self, book: Book) -> tuple[Address, ...]:
-        """Its pools: the named ones, then those that the factory made."""
-        made = book.get(MADE, self.deployment.factory) or ()
-        if made != self._made:
-            self._set_pools(made)
-        return self._pools
-
-    def filter(self, book: Book) -> LogFilter:
-        """Every event of its pools, and the factory's PoolCreated."""
-        self._known(book)
-        return self._filter
 
     def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
         """Tokens, fee, spacing, price, liquidity and balances of each pool, once; from then on events carry them.
@@ -116,8 +90,7 @@ class UniswapV3(Instance):
         if not of_ticks and (kind not in _QUESTIONS or len(call.data) != 10):
             return token_read(book, at, call)
         address = call.to.lower()
-        self._known(book)
-        if address not in self._pool_set:
+        if not self._is_ours(book, address):
             return False
         if of_ticks:
             quotes.tick_read(book, at, address, call)
@@ -199,16 +172,12 @@ class UniswapV3(Instance):
     def _create(self, book: Book, event: PoolCreated) -> None:
         if event.address != self.deployment.factory:
             return
-        made = book.get(MADE, event.address) or ()
-        if event.pool not in made:
-            book.put(MADE, event.address, (*made, event.pool))
         state = book.get(POOLS, event.pool) or V3State()
         state = msgspec.structs.replace(
             state, token0=event.token0, token1=event.token1, fee=event.fee, tick_spacing=event.tick_spacing
         )
         book.put(POOLS, event.pool, state)
-        watch(book, event.token0)
-        watch(book, event.token1)
+        self._created(book, event.pool, (event.token0, event.token1))
 
     def _move(self, book: Book, after: V3State, event: V3Mint | V3Burn, liquidity: int) -> None:
         book.put(POOLS, event.address, after)
@@ -243,15 +212,6 @@ class UniswapV3(Instance):
                 log_index=event.log_index,
             ),
         )
-
-    def pools(self, book: Book) -> Iterable[Pool]:
-        """Its pools as they stand, the named ones first."""
-        return [self._pool(book, address) for address in self._known(book)]
-
-    def pool(self, book: Book, pool_id: str) -> Pool | None:
-        """One of its pools by address."""
-        self._known(book)
-        return self._pool(book, pool_id) if pool_id in self._pool_set else None
 
     def _pool(self, book: Book, address: Address) -> Pool:
         state = book.get(POOLS, address) or V3State()

@@ -23,7 +23,7 @@ from defiwatch.protocols.concentrated import table
 from defiwatch.protocols.concentrated.depths import Depths
 from defiwatch.protocols.concentrated.steps import amounts_for
 from defiwatch.protocols.erc20 import TOKENS, Token, symbol_of, token_of, token_read, token_wants, watch
-from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
+from defiwatch.protocols.pools import pool_ids, pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec, Scan
 from defiwatch.protocols.ticks import spot_price
 from defiwatch.protocols.uniswap_v4 import slots
@@ -62,11 +62,8 @@ class UniswapV4(Instance):
         super().__init__(chain_id, deployment)
         if not deployment.address:
             raise ConfigError("uniswap_v4: expected address = the PoolManager")
-        for pool in deployment.pools:
-            if len(pool) != 66:
-                raise ConfigError(f"uniswap_v4: expected a 32-byte id in pools, got {pool!r}")
         self._manager = deployment.address
-        self._named = tuple(dict.fromkeys(pool.lower() for pool in deployment.pools))
+        self._named = pool_ids(deployment)
         self._filter = LogFilter(frozenset({self._manager}), frozenset(spec.topic0 for spec in self.events))
         self._depths = Depths()
         self._asked: dict[Hash, slots.Question] = {}
