@@ -72,6 +72,10 @@ class LimitError(EndpointError):
         self.too_large = too_large
 
 
+class BudgetError(LimitError):
+    """Our own budget does not allow the question now: nothing was sent."""
+
+
 class AnswerError(EndpointError):
     """The endpoint answered something that the question does not admit."""
 

@@ -61,6 +61,9 @@ class Chain(Section, frozen=True, forbid_unknown_fields=True):
     """How often contract reads are made, as a duration; "" is every block."""
     budget: str = ""
     catch_up: Literal["in_order", "head_first"] = "in_order"
+    """After downtime: every block before the head is shown, or the head at once and the gap closed beside it."""
+    subscribe_logs: bool = False
+    """Whether websockets are asked to tell of logs that a reorg removed: a hint beside the heads; providers bill it."""
     journal: int = 256
     """How many blocks can be undone."""
 

@@ -7,7 +7,7 @@ Amounts are int in the token's own units.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -78,6 +78,25 @@ class Liquidated(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
     log_index: int
 
 
+LendingAction: TypeAlias = Literal["supply", "withdraw", "borrow", "repay"]
+
+
+class LendingMoved(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
+    """`amount` of `asset`, in its own units, went in (supply, repay) or out (withdraw, borrow) of a lending market.
+
+    `market` and `account` as positions name them. Liquidations and flash loans are none of these.
+    """
+
+    protocol: str
+    market: str
+    account: Address
+    asset: Address
+    action: LendingAction
+    amount: int
+    tx: Hash
+    log_index: int
+
+
 class BadDebt(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
     """Debt was written off at the suppliers' or the reserves' cost: `amount` of `asset`, in its own units."""
 
@@ -116,4 +135,4 @@ class Transferred(msgspec.Struct, frozen=True, tag=True, tag_field="fact"):
     log_index: int
 
 
-Fact: TypeAlias = Swapped | LiquidityMoved | Liquidated | BadDebt | PricePushed | Transferred
+Fact: TypeAlias = Swapped | LiquidityMoved | Liquidated | LendingMoved | BadDebt | PricePushed | Transferred

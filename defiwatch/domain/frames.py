@@ -82,6 +82,8 @@ class BlockFrame(msgspec.Struct, frozen=True, tag_field="frame", tag="block"):
     chain_id: int
     header: Header
     logs: tuple[RawLog, ...] = ()
+    ahead: bool | msgspec.UnsetType = msgspec.UNSET
+    """Of the head, while blocks before it are still missing: not for the line that takes every block in order."""
 
 
 class RemovedFrame(msgspec.Struct, frozen=True, tag_field="frame", tag="removed"):
@@ -90,6 +92,7 @@ class RemovedFrame(msgspec.Struct, frozen=True, tag_field="frame", tag="removed"
     chain_id: int
     number: str
     hash: str = ""
+    ahead: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class CallResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,6 +114,7 @@ class ReadsFrame(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="fra
     block: str
     calls: tuple[CallResult, ...]
     block_hash: str = ""
+    ahead: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class QuoteFrame(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="frame", tag="quote"):
@@ -173,6 +177,12 @@ Frame: TypeAlias = (
     | TickFrame
     | InputFrame
 )
+
+
+def is_ahead(frame: Frame) -> bool:
+    """Whether a frame is for a scout at the head, and not for the line that takes every block in order."""
+    return isinstance(frame, BlockFrame | RemovedFrame | ReadsFrame) and bool(frame.ahead)
+
 
 encode = msgspec.json.Encoder().encode
 """A frame as one line of a recording, without the newline."""

@@ -76,6 +76,20 @@ GROUPS: dict[str, dict[str, tuple[tuple[str, ...], float]]] = {
         "flow": (("flow",), 0.8),
         "pace": (("trades",), 0.7),
     },
+    "feed": {
+        "push": (("push",), 1.0),
+        "market": (("away",), 1.0),
+        "pace": (("interval", "pushes"), 0.8),
+    },
+    "market": {
+        "use": (("supplied", "withdrawn", "borrowed", "repaid", "drained"), 1.0),
+        "liquidations": (("liquidated",), 1.0),
+        "utilisation": (("step", "strayed"), 0.9),
+    },
+    "transfer": {
+        "amount": (("amount",), 1.0),
+        "moved": (("moved",), 0.8),
+    },
 }
 """By kind, what belongs together: of a group only the rarest feature counts, times the group's weight."""
 

@@ -141,6 +141,8 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str = ""
     base: str = "USD"
     """What the base currency is: USD, or the symbol of the loan token in which a market counts."""
+    prices_block: int = -1
+    """The oldest block whose prices it rests on; -1 where it rests on none. Older than `block`: they were not read."""
 
 
 class Market(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -204,6 +206,8 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often its state was compared with the contract's."""
     mismatches: int = 0
     """How often that, or an event, showed that it had been wrong; it was read anew each time."""
+    rates: tuple[int, ...] = ()
+    """What each token is worth by its own contract, as the pool reads it, 10**18 for one; () where all are one."""
 
 
 class Vault(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -56,3 +56,14 @@ def from_iso(text: str) -> float:
     """ISO 8601 (an offset or Z; none means UTC) as Unix seconds; ValueError if it is no time."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def span(seconds: float) -> str:
+    """A length of time in words: "40 s", "12 min", "3.5 h", "9 d", "4.1 years"."""
+    if seconds < 90.0:
+        return f"{seconds:.0f} s"
+    if seconds < 5400.0:
+        return f"{seconds / 60.0:.0f} min"
+    if seconds < 2.0 * 86_400.0:
+        return f"{seconds / 3600.0:.1f} h"
+    return f"{seconds / 86_400.0:.0f} d" if seconds < 2.0 * YEAR_S else f"{seconds / YEAR_S:.1f} years"

@@ -89,6 +89,10 @@ class PositionRow(msgspec.Struct, frozen=True):
     """How wrong the oracle may be, in words."""
     market_factor: float | None = None
     """The health factor at market prices, where they are known."""
+    oracles: tuple[str, ...] = ()
+    """How the price of each of its assets comes, in words."""
+    remarks: tuple[str, ...] = ()
+    """What else is to be said of it: what interest alone does, where a liquidation harms, what P rests on."""
 
 
 class PriceRow(msgspec.Struct, frozen=True):
@@ -99,7 +103,10 @@ class PriceRow(msgspec.Struct, frozen=True):
     source: str
     time: float
     deviation: float | None = None
+    """Of one source: against what they agree on. Of what they agree on: the highest over the lowest, less 1."""
     chain: str = ""
+    sources: int = 0
+    """How many sources agree on it; 0 for the price of one source."""
 
 
 class MarketRow(msgspec.Struct, frozen=True):
@@ -121,6 +128,9 @@ class MarketRow(msgspec.Struct, frozen=True):
     time: float
     source: str
     facts: tuple[tuple[str, str], ...] = ()
+    expected_liquidations_usd: dict[str, float] = {}
+    """Dollars of debt whose liquidation is to be expected within each horizon (1h, 24h, 7d): the probability if nothing
+    is done, times the share of owners who do nothing."""
 
 
 class SourceRow(msgspec.Struct, frozen=True):
@@ -162,6 +172,8 @@ class ChainRow(msgspec.Struct, frozen=True):
     reorgs: int
     warming: float | None = None
     """How much of the warm-up is done, 0..1; None once it is over."""
+    gap: int = 0
+    """Blocks below the head that are still missing, while the head is followed beside them (`head_first`)."""
 
 
 class AlertRow(msgspec.Struct, frozen=True):
