@@ -38,8 +38,12 @@ def normalised(name: str) -> str:
 
     try:
         return str(normalize_name(name))
-    except (InvalidName, AttributeError) as error:  # AttributeError: its unicode tables and their reader disagree
-        raise UsageError(f"{name!r} is no ENS name that can be looked up: {error}") from error
+    except InvalidName as error:
+        raise UsageError(f"{name!r} is no ENS name: {error}") from error
+    except AttributeError as error:  # pyunormalize 18 against its bounds
+        raise UsageError(
+            f"{name!r} cannot be normalised with the pyunormalize that is installed; with one below 18 it can"
+        ) from error
 
 
 def namehash(name: str) -> str:

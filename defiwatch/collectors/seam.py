@@ -32,6 +32,9 @@ class Needs(Protocol):
     def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:
         """The calls that a piece of history leads to; their results are emitted as a `ReadsFrame`."""
 
+    def searched(self, scan: Scan, first: int) -> None:
+        """Everything of a scan from the block `first` on is searched, and the reads that it led to were emitted."""
+
     def blocks(self) -> Sequence[BlockRef]:
         """The line's own chain of blocks that can still be undone, oldest first; () at a cold start."""
 

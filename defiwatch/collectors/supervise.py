@@ -30,9 +30,9 @@ async def supervise(
     """Run collectors until the required ones are done; cancelling it cancels them all and waits for their end.
 
     One whose source fails (SourceError) is told as a `HealthFrame` (down) and started again after 1, 2, 4 … 60 s, give
-    or take a quarter by `seed`; without `restart` it stays down and counts as done. If all required ones fail before
-    any of them came to run steadily, the first failure is raised: there is no source. Every other error is a fault of
-    ours and is raised at once.
+    or take a quarter by `seed`; without `restart` it stays down and counts as done. If all required ones fail and none
+    of them came to run steadily, or now runs longer than it took to fail, the first failure is raised: there is no
+    source. Every other error is a fault of ours and is raised at once.
     """
     chance = random.Random(seed)  # noqa: S311 - spreads restarts, guards nothing
     loop = asyncio.get_running_loop()
@@ -61,7 +61,7 @@ async def supervise(
                     await emit(
                         HealthFrame(source=run.collector.name, state="down", time=iso(wall()), detail=str(failure))
                     )
-            failures = [run.failure for run in needed if run.failure is not None and not run.steady]
+            failures = [run.failure for run in needed if run.failure is not None and run.is_failing(loop.time())]
             if len(failures) == len(needed):
                 raise failures[0]
             if all(run.done or (run.failure is not None and not restart) for run in needed):
@@ -83,6 +83,7 @@ class _Run:
         self.started_at = 0.0
         self.failures = 0
         self.failure: SourceError | None = None
+        self._lasted = 0.0
         self.steady = False
         self.done = False
 
@@ -92,6 +93,10 @@ class _Run:
             self.again_at = None
             self.started_at = now
             self.task = asyncio.create_task(self.collector.run(), name=self.collector.name)
+
+    def is_failing(self, now: float) -> bool:
+        """Whether its last failure still counts: it never ran steadily, nor does it run for longer than it then did."""
+        return not self.steady and (self.task is None or now - self.started_at <= self._lasted)
 
     def settle(self, now: float, first_pause: float, chance: random.Random) -> SourceError | None:
         """Look whether it ended. Its source's failure is returned, a fault of ours raised."""
@@ -112,4 +117,5 @@ class _Run:
         self.again_at = now + pause * chance.uniform(0.75, 1.25)
         self.failures += 1
         self.failure = error
+        self._lasted = now - self.started_at
         return error

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from defiwatch.collectors.chain.asks import Ask, AskHeader, AskHeaders, AskLatest, AskLogs
 from defiwatch.collectors.chain.ledger import Ledger
+from defiwatch.collectors.chain.ledger.asks import Ask, AskHeader, AskHeaders, AskLatest, AskLogs
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.frames import BlockFrame, RawLog, RemovedFrame
 from defiwatch.domain.units import from_hex

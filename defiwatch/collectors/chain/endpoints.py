@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
 from defiwatch.collectors.chain.health import Health
-from defiwatch.collectors.wire import HEADER, TEXT, Budget, HttpRpc, Rpc, WebSocketRpc, connect
+from defiwatch.collectors.chain.rhythm import Rhythm
+from defiwatch.collectors.wire import HEADER, TEXT, Budget, HttpRpc, Rate, Rpc, WebSocketRpc, connect
 from defiwatch.config import Chain
 from defiwatch.domain.frames import Header
+from defiwatch.domain.ids import Hash
+from defiwatch.domain.keccak import keccak
 from defiwatch.domain.units import from_hex
 from defiwatch.errors import (
     AnswerError,
+    BudgetError,
     ConfigError,
     EndpointError,
     LimitError,
@@ -32,6 +37,9 @@ _LONGEST_PAUSE = 30.0
 _WRONG_CHAIN_PAUSE = 60.0
 _UNTRUSTED_PAUSE = 300.0
 _UNHEARD_HEADS = 2
+_SHOWN_KEPT = 512
+_LATELY = 0.75
+"""Of the pause between two polls: who was heard of since needs none."""
 
 
 class Endpoints:
@@ -65,10 +73,16 @@ class Endpoints:
         self._last_words = [""] * len(chain.endpoints)
         self._watches: list[asyncio.Task[None] | None] = [None] * len(chain.endpoints)
         self._proved_wrong = [""] * len(chain.endpoints)
-        shared = (Budget(chain.budget),) if chain.budget else ()
+        shared = (Budget(chain.budget, self._now),) if chain.budget else ()
         self._budgets = [
-            (*((Budget(endpoint.budget),) if endpoint.budget else ()), *shared) for endpoint in chain.endpoints
+            (*((Budget(endpoint.budget, self._now),) if endpoint.budget else ()), *shared)
+            for endpoint in chain.endpoints
         ]
+        self.rates = [Rate(clock=self._now) for _ in chain.endpoints]
+        """What each was found to take."""
+        self.heard = asyncio.Event()
+        """Set whenever an endpoint shows a head."""
+        self._shown: OrderedDict[Hash, frozenset[int]] = OrderedDict()
         self._ever = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -122,7 +136,7 @@ class Endpoints:
             value = await question(index, rpc)
         except LimitError as error:
             if not error.too_large:
-                self.health.limited(index, str(error), error.retry_after, self._now())
+                self._limited(index, error)
             raise
         except NodeError:
             self.health.served(index, rpc.latency, self._now())
@@ -133,6 +147,34 @@ class Endpoints:
         self.health.served(index, rpc.latency, self._now())
         return value
 
+    def showed(self, index: int, header: Header) -> None:
+        """A header that it gave when asked tells of its head too, where it is not below what it showed before."""
+        height, _ = self.health.shown(index)
+        if height is None or from_hex(header.number) >= height:
+            self._report(index, header)
+
+    def learnt(self) -> dict[str, int]:
+        """The rates that were learnt, and the waits between heads (milliseconds, and how many were seen), by a name of
+        each endpoint that tells nothing of it."""
+        found: dict[str, int] = {}
+        for endpoint, rate, rhythm in zip(self.chain.endpoints, self.rates, self.health.rhythms, strict=True):
+            found[_name("rate", endpoint.url)] = rate.learnt
+            found[_name("wait", endpoint.url)] = round(1000 * rhythm.seconds)
+            found[_name("waits", endpoint.url)] = rhythm.seen
+        return found
+
+    def recall(self, learnt: Mapping[str, int]) -> None:
+        """Take up what was learnt before."""
+        urls = [endpoint.url for endpoint in self.chain.endpoints]
+        self.rates = [Rate(learnt.get(_name("rate", url), 0), self._now) for url in urls]
+        self.health.rhythms = [
+            Rhythm(learnt.get(_name("wait", url), 0) / 1000, learnt.get(_name("waits", url), 0)) for url in urls
+        ]
+
+    def shown_by(self, block_hash: Hash) -> frozenset[int]:
+        """The endpoints that showed this block as their head, or at its height when asked for that."""
+        return self._shown.get(block_hash, frozenset())
+
     def distrust(self, index: int, detail: str) -> None:
         """What it said was proved wrong: it is left, and tried again much later."""
         watch = self._watches[index]
@@ -142,6 +184,11 @@ class Endpoints:
         self.health.wrong(index, detail, self._now())
         watch.cancel()
         self._stir()
+
+    def _limited(self, index: int, error: LimitError) -> None:
+        if not isinstance(error, BudgetError):
+            self.rates[index].refused()
+        self.health.limited(index, str(error), error.retry_after, self._now())
 
     @staticmethod
     def _now() -> float:
@@ -154,7 +201,7 @@ class Endpoints:
             rpc: Rpc | None = None
             try:
                 rpc = await self._open(url)
-                rpc.budgets = self._budgets[index]
+                rpc.budgets, rpc.rate = self._budgets[index], self.rates[index]
                 await self._check_chain(rpc)
                 self.rpcs[index] = rpc
                 self._ever = True
@@ -232,10 +279,12 @@ class Endpoints:
                 async with asyncio.timeout(quiet):
                     header = await following()
             except TimeoutError:
+                if self.health.rest(index, self._now()) > 0:
+                    continue
                 try:
                     latest = await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER)
                 except LimitError as error:
-                    self.health.limited(index, str(error), error.retry_after, self._now())
+                    self._limited(index, error)
                     continue
                 number = -1 if latest is None else from_hex(latest.number)
                 self._report(index, latest)
@@ -250,24 +299,35 @@ class Endpoints:
                 self._report(index, header)
 
     async def _poll(self, index: int, rpc: Rpc) -> None:
-        """One that stands by is asked now and then; the one that serves is asked by the ledger."""
+        """One that stands by is asked now and then; one that serves, or was heard of lately, is asked by others."""
         pause = max(2 * self.chain.block_time, 1.0)
         failures = 0
         while True:
-            if self.health.active != index or failures:
+            height, heard = self.health.shown(index)
+            lately = height is not None and self._now() - heard < _LATELY * pause
+            resting = self.health.rest(index, self._now()) > 0
+            if not resting and ((self.health.active != index and not lately) or failures):
                 try:
                     self._report(index, await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER))
                     failures = 0
                 except LimitError as error:
-                    self.health.limited(index, str(error), error.retry_after, self._now())
+                    self._limited(index, error)
                 except EndpointError:
                     failures += 1
                     if failures >= _POLL_TRIES or not isinstance(rpc, HttpRpc):
                         raise
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, self.health.rest(index, self._now())))
 
     def _report(self, index: int, header: Header | None) -> None:
         if header is not None and header.hash:
             self.health.head(index, from_hex(header.number), self._now())
+            self._shown[header.hash] = self.shown_by(header.hash) | {index}
+            while len(self._shown) > _SHOWN_KEPT:
+                self._shown.popitem(last=False)
+            self.heard.set()
             self._on_head(index, header)
             self._stir()
+
+
+def _name(what: str, url: str) -> str:
+    return f"{what} {keccak(url.encode()).hex()[:16]}"

@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from defiwatch.collectors.chain.rhythm import Rhythm
+
 Condition: TypeAlias = Literal["unknown", "live", "behind", "silent", "limited", "untrusted", "down"]
 
 _RANK: dict[Condition, int] = {
@@ -81,6 +83,8 @@ class Health:
         self._records = [_Record() for _ in range(count)]
         self._behind_after = 2 * block_time
         self._silent_after = max(3 * block_time, 3.0)
+        self.rhythms = [Rhythm() for _ in range(count)]
+        """How long each lets one wait between two heads; one that stands by is asked too seldom to tell."""
         self._active: int | None = None
         self._changes: list[Change] = []
         self._tops: deque[tuple[int, float]] = deque(maxlen=1024)
@@ -124,6 +128,7 @@ class Health:
         """It showed a head of that height."""
         record = self._records[index]
         if record.height is None or height != record.height:
+            self._learn(index, height, now)
             record.head_at = now
         if index == self._active and record.height is not None and height < record.height:
             while self._tops and self._tops[-1][0] > height:
@@ -136,6 +141,22 @@ class Health:
         for other in self._records:
             other.passed_at = None if other.height is None else self._passed(other.height)
         self.judge(now)
+
+    def _learn(self, index: int, height: int, now: float) -> None:
+        """A head that follows on the one before tells how long it was waited for; what others showed first does not."""
+        record = self._records[index]
+        watched = record.pushes or index == self._active
+        if watched and record.height is not None and height > record.height and record.passed_at is None:
+            self.rhythms[index].note(now - record.head_at)
+
+    def _silence(self, index: int) -> float:
+        """Seconds without a head after which it counts as silent."""
+        return max(self._silent_after, self.rhythms[index].longest)
+
+    def shown(self, index: int) -> tuple[int | None, float]:
+        """The newest head that it showed, None before any, and when it last showed one."""
+        record = self._records[index]
+        return record.height, record.reported_at
 
     def _passed(self, height: int) -> float | None:
         """When any endpoint first showed a higher head, None if none did."""
@@ -159,12 +180,18 @@ class Health:
         self.judge(now)
 
     def limited(self, index: int, detail: str, retry_after: float | None, now: float) -> None:
-        """It refused for rate: nothing is sent to it for `retry_after` seconds (where unsaid: 1, 2, 4 … 60)."""
+        """It refused for rate: nothing is sent to it for `retry_after` seconds (where unsaid: 1, 2, 4 … 60).
+
+        Refusals of what was on its way already count once; the longest pause that any of them names holds.
+        """
         record = self._records[index]
-        pause = min(_FIRST_LIMIT_PAUSE * 2.0 ** min(record.limits, 10), _LONGEST_LIMIT_PAUSE)
-        record.limits += 1
         record.detail = detail
-        record.limited_until = now + (pause if retry_after is None else retry_after)
+        resting = record.limited_until > now
+        if not resting or retry_after is not None:
+            pause = min(_FIRST_LIMIT_PAUSE * 2.0 ** min(record.limits, 10), _LONGEST_LIMIT_PAUSE)
+            until = now + (pause if retry_after is None else retry_after)
+            record.limited_until = max(record.limited_until, until)
+        record.limits += not resting
         self.judge(now)
 
     def condition(self, index: int, now: float) -> Condition:
@@ -182,7 +209,7 @@ class Health:
         seen = now if index == self._active else record.reported_at
         if record.passed_at is not None and seen - record.passed_at > self._behind_after:
             return "behind"
-        if seen - record.head_at > self._silent_after:
+        if seen - record.head_at > self._silence(index):
             return "silent"
         return "live"
 
@@ -190,6 +217,10 @@ class Health:
         """The endpoints that may be asked, best first: the active one, then the others by condition and place."""
         usable = [i for i, record in enumerate(self._records) if record.connected and record.limited_until <= now]
         return sorted(usable, key=lambda i: (_RANK[self.condition(i, now)], i != self._active, i))
+
+    def rest(self, index: int, now: float) -> float:
+        """Seconds until it may be asked again after a refusal for rate; 0.0 if now."""
+        return max(0.0, self._records[index].limited_until - now)
 
     def wait(self, now: float) -> float:
         """Seconds until any connected endpoint may be asked again; 0.0 if one may be now, 1.0 if none is connected."""
@@ -215,9 +246,9 @@ class Health:
     def wake(self, now: float) -> float | None:
         """When a condition changes by the passing of time alone; None if it does not."""
         times: list[float] = []
-        for record in self._records:
+        for i, record in enumerate(self._records):
             if record.connected:
-                times += [record.limited_until, record.head_at + self._silent_after + 0.001]
+                times += [record.limited_until, record.head_at + self._silence(i) + 0.001]
                 if record.passed_at is not None:
                     times.append(record.passed_at + self._behind_after + 0.001)
         later = [time for time in times if time > now]
@@ -235,5 +266,5 @@ class Health:
         if condition == "behind":
             return f"at block {record.height}, another endpoint is at {self._tops[-1][0]}"
         if condition == "silent":
-            return f"no new block for {self._silent_after:g} s"
+            return f"no new block for {self._silence(index):.3g} s"
         return ""

@@ -22,10 +22,12 @@ _FEW_LOGS = 500
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Part of a search's outcome. `done` and `total` count blocks; `last` marks the end of the search."""
+    """Part of a search's outcome: the blocks from `first` on are searched now. `done` and `total` count blocks; `last`
+    marks the end of the search."""
 
     scan: Scan
     logs: tuple[RawLog, ...]
+    first: int
     done: int
     total: int
     last: bool
@@ -41,6 +43,7 @@ class History:
         self._endpoints = endpoints
         self._stir = stir
         self._started: set[str] = set()
+        self._open: frozenset[str] = frozenset()
         self._waiting: list[tuple[Scan, int]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -50,11 +53,14 @@ class History:
         return not self._waiting and self.pieces.empty() and (self._task is None or self._task.done())
 
     def start(self, scans: Sequence[Scan], until: int) -> None:
-        """Begin those searches that were not begun yet, up to the height `until`."""
+        """Begin those searches that were not begun yet, where they say, else at the height `until`. Those that are
+        under way and no longer among `scans` are given up; one of them that opens again begins anew."""
+        self._open = frozenset(scan.key for scan in scans)
+        self._started &= self._open | {scan.key for scan, _ in self._waiting}
         for scan in scans:
             if scan.key not in self._started:
                 self._started.add(scan.key)
-                self._waiting.append((scan, until))
+                self._waiting.append((scan, until if scan.until is None else scan.until))
         if self._task is not None and self._task.done():
             self._task.result()
             self._task = None
@@ -79,7 +85,7 @@ class History:
         total = max(0, until - scan.from_block + 1)
         last = until
         attempt = 0
-        while last >= scan.from_block:
+        while last >= scan.from_block and scan.key in self._open:
             first = max(scan.from_block, last - self.span + 1)
             try:
                 found = await self._endpoints.ask(attempt, partial(_ask, query, first, last))
@@ -99,7 +105,7 @@ class History:
                 self.span = min(self.span * 2, _MAX_RANGE)
             last = first - 1
             done = until - last
-            await self.pieces.put(Piece(scan, tuple(found), done, total, last < scan.from_block))
+            await self.pieces.put(Piece(scan, tuple(found), first, done, total, last < scan.from_block))
             self._stir()
 
 

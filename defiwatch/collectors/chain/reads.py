@@ -47,7 +47,7 @@ class Reads:
         """Calls in one Multicall3 call; halved when a node finds it too much."""
         self.batch = batch
         """Calls in one JSON-RPC batch; halved likewise."""
-        self._endpoints = endpoints
+        self.endpoints = endpoints
         self._deployed: bool | None = None
         self._by_number: set[int] = set()
         self._fails: set[Call] = set()
@@ -88,7 +88,7 @@ class Reads:
                         return await self._multicall(calls, pin, attempt, patient=patient)
                     return await self._direct(calls, pin, attempt)
             except UnknownBlockError:
-                if attempt + 1 == _TRIES or (not patient and attempt + 1 >= len(self._endpoints.rpcs)):
+                if attempt + 1 == _TRIES or (not patient and attempt + 1 >= len(self.endpoints.rpcs)):
                     raise
                 await asyncio.sleep(0.2 * 2**attempt if patient else 0.0)
             except (LimitError, NodeError, ReadError) as error:
@@ -120,7 +120,7 @@ class Reads:
         self, calls: Sequence[Call], pin: _Pin, attempt: int, *, patient: bool
     ) -> dict[Call, CallResult]:
         data = encode(calls)
-        answer = await self._endpoints.ask(attempt, partial(self._one, MULTICALL3, data, pin))
+        answer = await self.endpoints.ask(attempt, partial(self._one, MULTICALL3, data, pin))
         if len(answer) <= 2:
             # Not deployed yet at that block.
             return await self._direct(calls, pin, attempt)
@@ -154,9 +154,18 @@ class Reads:
     async def _direct(self, calls: Sequence[Call], pin: _Pin, attempt: int) -> dict[Call, CallResult]:
         """Each call by itself, in JSON-RPC batches."""
         found: dict[Call, CallResult] = {}
-        for i in range(0, len(calls), self.batch):
-            part = calls[i : i + self.batch]
-            answers = await self._endpoints.ask(attempt, partial(self._each, part, pin))
+        left = list(calls)
+        while left:
+            part = left[: self.batch]
+            try:
+                answers = await self.endpoints.ask(attempt, partial(self._each, part, pin))
+            except (LimitError, NodeError) as error:
+                small = len(part) == 1 or (isinstance(error, LimitError) and not error.too_large)
+                if small or isinstance(error, UnknownBlockError):
+                    raise
+                self.batch = max(1, min(self.batch, (len(part) + 1) // 2))
+                continue
+            del left[: len(part)]
             for call, answer in zip(part, answers, strict=True):
                 if isinstance(answer, UnknownBlockError):
                     raise answer
@@ -211,7 +220,7 @@ class Reads:
     async def _has_multicall(self) -> bool:
         """Whether Multicall3 is deployed; asked once."""
         if self._deployed is None:
-            code = await self._endpoints.ask(0, lambda _, rpc: rpc.call("eth_getCode", [MULTICALL3, "latest"], TEXT))
+            code = await self.endpoints.ask(0, lambda _, rpc: rpc.call("eth_getCode", [MULTICALL3, "latest"], TEXT))
             self._deployed = len(code) > 2
         return self._deployed
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from defiwatch.collectors.chain.health import Change
+from defiwatch.collectors.chain.findings import Finding
+from defiwatch.collectors.chain.health import Change, Health
 from defiwatch.collectors.chain.ledger import Ledger
-from defiwatch.collectors.chain.trust import Finding
 from defiwatch.collectors.seam import Emit
 from defiwatch.config import Chain, mask
 from defiwatch.domain.frames import HealthFrame, VerifiedFrame
@@ -26,8 +26,13 @@ class Telling:
         self._doubted_at: int | None = None
         self._gap = False
 
-    async def change(self, change: Change) -> None:
-        """What became of an endpoint."""
+    async def health(self, health: Health, now: float) -> None:
+        """What became of the endpoints by now."""
+        health.judge(now)
+        for change in health.changes():
+            await self._change(change)
+
+    async def _change(self, change: Change) -> None:
         await self._emit(
             HealthFrame(
                 source=mask(self._chain.endpoints[change.index].url),

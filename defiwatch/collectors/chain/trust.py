@@ -13,16 +13,18 @@ one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from defiwatch.collectors.chain import logs
 from defiwatch.collectors.chain.endpoints import Endpoints
 from defiwatch.collectors.chain.filters import Wanted
+from defiwatch.collectors.chain.findings import Finding, Witness, contents, shared, unbroken
 from defiwatch.collectors.verify import (
     Receipt,
     Verdict,
@@ -45,32 +47,14 @@ T = TypeVar("T")
 
 RECEIPTS: Shape[tuple[Receipt, ...] | None] = Shape(tuple[Receipt, ...] | None)
 
+__all__ = ["RECEIPTS", "Finding", "Verifier"]
+
 _INVALID_PARAMS = -32602
 _TRIES = 4
 _PARALLEL = 4
 _ROOM = 64
 _KEPT = 4096
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What became of a block's check.
-
-    `trust` is a grade, "untrusted" or "unsupported". Where the block was not what its hash stands for, `correct` is
-    what it should have been.
-    """
-
-    frame: BlockFrame
-    trust: str
-    detail: str = ""
-    correct: BlockFrame | None = None
-
-
-class _Witness(msgspec.Struct, frozen=True):
-    """What one endpoint said."""
-
-    index: int
-    said: Any
-    detail: str
+_LONGEST_HEARING = 0.25
 
 
 class Verifier:
@@ -87,6 +71,8 @@ class Verifier:
         self._headers_from: OrderedDict[Hash, int] = OrderedDict()
         self._logs_from: OrderedDict[Hash, int] = OrderedDict()
         self._ranges_from: deque[tuple[int, int, int]] = deque(maxlen=_KEPT)
+        self._unchecked: deque[tuple[BlockFrame, Wanted]] = deque(maxlen=_ROOM)
+        """Blocks that could not be checked when they came; tried again once checks succeed again."""
 
     # -- what the collector tells ----------------------------------------------------------------------------------
 
@@ -121,9 +107,7 @@ class Verifier:
         """Check a block; the finding if it is there within `patience` seconds, else it comes to `findings` later."""
         if not self.active or not frame.header.hash:
             return None
-        task = asyncio.create_task(self._find(frame, wanted), name=f"verify {frame.header.number}")
-        self._tasks[task] = frame.header.hash
-        task.add_done_callback(lambda _: self._stir())
+        task = self._start(frame, wanted, near=patience > 0)
         if patience > 0:
             await asyncio.wait((task,), timeout=patience)
         self.settle()
@@ -146,48 +130,103 @@ class Verifier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    async def _find(self, frame: BlockFrame, wanted: Wanted) -> None:
+    async def _find(self, frame: BlockFrame, wanted: Wanted, *, near: bool) -> None:
         async with self._turn:
             for attempt in range(_TRIES):
                 try:
-                    self.findings.append(await self._judged(frame, wanted))
+                    finding = await self._judged(frame, wanted, near=near)
                 except EndpointError as error:
                     if attempt + 1 == _TRIES:
                         self.findings.append(Finding(frame, "single", f"could not be checked: {error}"))
+                        self._unchecked.append((frame, wanted))
                     else:
                         await asyncio.sleep(0.3 * 2**attempt)
                     continue
+                self.findings.append(finding)
+                if finding.again:
+                    self._unchecked.append((frame, wanted))
+                else:
+                    self._again()
                 return
 
-    async def _judged(self, frame: BlockFrame, wanted: Wanted) -> Finding:
+    def _again(self) -> None:
+        """A check succeeded: so may that of a block that could not be checked before."""
+        if self._unchecked and len(self._tasks) <= _PARALLEL:
+            frame, wanted = self._unchecked.popleft()
+            self._start(frame, wanted, near=False)
+
+    def _start(self, frame: BlockFrame, wanted: Wanted, *, near: bool) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._find(frame, wanted, near=near), name=f"verify {frame.header.number}")
+        self._tasks[task] = frame.header.hash
+        task.add_done_callback(lambda _: self._stir())
+        return task
+
+    async def _judged(self, frame: BlockFrame, wanted: Wanted, *, near: bool) -> Finding:
         if self._chain.trust == "quorum":
-            agreed, detail = await self._agreement(frame, self._chain.quorum)
+            agreed, detail = await self._agreement(frame, self._chain.quorum, near=near)
             return Finding(frame, "quorum" if agreed else "single", detail)
         found = await self._consistent(frame, wanted)
         if self._chain.trust == "proof" and found.trust == "consistent":
-            agreed, detail = await self._agreement(frame, 2)
-            return msgspec.structs.replace(found, trust="proof" if agreed else "consistent", detail=detail)
+            return await self._proved(frame, found, near=near)
         return found
+
+    async def _proved(self, frame: BlockFrame, found: Finding, *, near: bool) -> Finding:
+        """The finding with what a second endpoint says; as it is where none can be asked. Corrections wait for none."""
+        detail = ""
+        tries = _TRIES if found.correct is None else 1
+        for attempt in range(tries):
+            try:
+                agreed, detail = await self._agreement(frame, 2, near=near)
+            except EndpointError as error:
+                detail = str(error)
+                if attempt + 1 < tries:
+                    await asyncio.sleep(0.3 * 2**attempt)
+                continue
+            return msgspec.structs.replace(found, trust="proof" if agreed else "consistent", detail=detail)
+        return msgspec.structs.replace(found, detail=detail, again=found.correct is None)
 
     # -- quorum ----------------------------------------------------------------------------------------------------
 
-    async def _agreement(self, frame: BlockFrame, needed: int) -> tuple[bool, str]:
-        """Whether `needed` endpoints show this block at its height. Those outvoted by as many are distrusted."""
+    async def _announced(self, header: Header, needed: int) -> None:
+        """Wait a little for what other endpoints announce by themselves: who announced the block need not be asked."""
+        endpoints = self._endpoints
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(self._chain.block_time / 8, _LONGEST_HEARING)):
+                while len(told := endpoints.shown_by(header.hash)) < needed:
+                    if all(index in told or not endpoints.pushes[index] for index in endpoints.usable()):
+                        return
+                    endpoints.heard.clear()
+                    await endpoints.heard.wait()
+
+    async def _agreement(self, frame: BlockFrame, needed: int, *, near: bool) -> tuple[bool, str]:
+        """Whether `needed` endpoints show this block at its height. Those outvoted by as many are distrusted.
+
+        `near` the head, endpoints that announce their heads may do so in a moment.
+        """
         header = frame.header
+        if near:
+            await self._announced(header, needed)
         question = partial(_call, "eth_getBlockByNumber", [header.number, False], HEADER)
         source = self._headers_from.get(header.hash)
-        votes: dict[Hash, list[int]] = {} if source is None else {header.hash: [source]}
-        for index in self._endpoints.usable():
-            if index == source:
+        usable = self._endpoints.usable()
+        told = {index for index in self._endpoints.shown_by(header.hash) if index in usable}
+        if source is not None:
+            told.add(source)
+        votes: dict[Hash, list[int]] = {header.hash: sorted(told)} if told else {}
+        for index in usable:
+            if len(votes.get(header.hash, [])) >= needed:
+                return True, ""
+            if index in told:
                 continue
             try:
                 shown = await self._endpoints.put(index, question)
             except EndpointError:
                 continue
             if shown is not None and shown.hash:
+                self._endpoints.showed(index, shown)
                 votes.setdefault(shown.hash, []).append(index)
-            if len(votes.get(header.hash, [])) >= needed:
-                return True, ""
+        if len(votes.get(header.hash, [])) >= needed:
+            return True, ""
         ours = votes.get(header.hash, [])
         for other, voters in sorted(votes.items()):
             if other != header.hash and len(voters) >= needed:
@@ -209,7 +248,7 @@ class Verifier:
             header, verdict = await self._true_header(header, verdict)
         if verdict.outcome != "consistent":
             return Finding(frame, verdict.outcome, verdict.detail)
-        liars: list[_Witness] = []
+        liars: list[Witness] = []
         refused = 0
         usable = self._endpoints.usable()
         for index in usable:
@@ -230,7 +269,7 @@ class Verifier:
             if verdict.outcome == "consistent":
                 self._blame(header, liars)
                 return self._compared(frame, header, wanted, receipts)
-            liars.append(_Witness(index, _contents(receipts), verdict.detail))
+            liars.append(Witness(index, contents(receipts), verdict.detail))
         if liars:
             return self._disbelieved(frame, liars)
         if refused and refused == len(usable):
@@ -239,7 +278,7 @@ class Verifier:
 
     async def _true_header(self, header: Header, verdict: Verdict) -> tuple[Header, Verdict]:
         """A header that does not have its block's hash: is it altered, or does the chain hash otherwise?"""
-        witnesses: list[_Witness] = []
+        witnesses: list[Witness] = []
         for index in self._endpoints.usable():
             try:
                 raw = await self._endpoints.put(index, partial(_call, "eth_getBlockByHash", [header.hash, False], ANY))
@@ -252,16 +291,16 @@ class Verifier:
             if found.outcome == "consistent":
                 liar = self._headers_from.get(header.hash)
                 if liar is not None and liar != index:
-                    self._blame(header, [_Witness(liar, None, verdict.detail)])
+                    self._blame(header, [Witness(liar, None, verdict.detail)])
                 self._blame(header, witnesses)
                 return told, found
             if found.outcome == "unsupported":
                 return header, found
-            witnesses.append(_Witness(index, told, found.detail))
+            witnesses.append(Witness(index, told, found.detail))
         if len(witnesses) > 1 and all(witness.said == witnesses[0].said for witness in witnesses):
             return header, Verdict("unsupported", "the headers do not have the hashes that endpoints agree on")
         liar = self._headers_from.get(header.hash)
-        self._blame(header, witnesses or ([] if liar is None else [_Witness(liar, None, verdict.detail)]))
+        self._blame(header, witnesses or ([] if liar is None else [Witness(liar, None, verdict.detail)]))
         return header, verdict
 
     def _compared(self, frame: BlockFrame, header: Header, wanted: Wanted, receipts: Sequence[Receipt]) -> Finding:
@@ -271,13 +310,13 @@ class Verifier:
             if header is frame.header:
                 return Finding(frame, "consistent")
             return Finding(frame, "consistent", correct=BlockFrame(frame.chain_id, header, frame.logs))
-        detail = f"of {len(proved)} logs that its header proves, {_shared(proved, frame.logs)} were given as they are"
+        detail = f"of {len(proved)} logs that its header proves, {shared(proved, frame.logs)} were given as they are"
         liar = self._source(frame)
         if liar is not None:
-            self._blame(header, [_Witness(liar, None, detail)])
+            self._blame(header, [Witness(liar, None, detail)])
         return Finding(frame, "consistent", detail, BlockFrame(frame.chain_id, header, proved))
 
-    def _disbelieved(self, frame: BlockFrame, liars: Sequence[_Witness]) -> Finding:
+    def _disbelieved(self, frame: BlockFrame, liars: Sequence[Witness]) -> Finding:
         """No endpoint gave receipts that fit the header."""
         if len(liars) > 1 and all(liar.said == liars[0].said for liar in liars):
             detail = "endpoints agree on receipts that do not have the root which the header names"
@@ -292,21 +331,21 @@ class Verifier:
         """
         header = frame.header
         bloom = from_hex(header.logs_bloom or "0x")
-        fitting: list[_Witness] = []
-        misfits: list[_Witness] = []
+        fitting: list[Witness] = []
+        misfits: list[Witness] = []
         for index in self._endpoints.usable():
             try:
                 every = await self._endpoints.put(index, partial(_every_log, header.hash))
             except EndpointError:
                 continue
-            if bloom_of(every) == bloom and _unbroken(every):
-                fitting.append(_Witness(index, tuple(log for log in every if wanted.admits(log)), ""))
+            if bloom_of(every) == bloom and unbroken(every):
+                fitting.append(Witness(index, tuple(log for log in every if wanted.admits(log)), ""))
             else:
-                misfits.append(_Witness(index, None, "its logs are not all, or not those of the header's bloom"))
+                misfits.append(Witness(index, None, "its logs are not all, or not those of the header's bloom"))
         self._blame(header, misfits)
         source = self._source(frame)
         if strangers(bloom, frame.logs) and source is not None:
-            misfits.append(_Witness(source, None, "it gave logs that the header's bloom does not hold"))
+            misfits.append(Witness(source, None, "it gave logs that the header's bloom does not hold"))
             self._blame(header, misfits[-1:])
         doubted = {witness.index for witness in misfits}
         told = [witness.said for witness in fitting if witness.index not in doubted]
@@ -328,7 +367,7 @@ class Verifier:
         number = from_hex(frame.header.number)
         return next((index for first, last, index in reversed(self._ranges_from) if first <= number <= last), None)
 
-    def _blame(self, header: Header, liars: Sequence[_Witness]) -> None:
+    def _blame(self, header: Header, liars: Sequence[Witness]) -> None:
         for liar in liars:
             self._endpoints.distrust(liar.index, f"block {from_hex(header.number):,}: {liar.detail}")
 
@@ -349,20 +388,6 @@ async def _receipts(header: Header, _: int, rpc: Rpc) -> tuple[Receipt, ...] | N
 
 async def _every_log(block_hash: Hash, _: int, rpc: Rpc) -> Sequence[RawLog]:
     return await logs.every(rpc, block_hash)
-
-
-def _contents(receipts: Sequence[Receipt]) -> Any:
-    """What two endpoints would both say if they told the same."""
-    return tuple((r.type, r.status, r.root, r.cumulative_gas_used, r.logs) for r in receipts)
-
-
-def _unbroken(every: Sequence[RawLog]) -> bool:
-    """Whether the logs of a block are numbered without a gap."""
-    return all(log.log_index is None or from_hex(log.log_index) == place for place, log in enumerate(every))
-
-
-def _shared(proved: Sequence[RawLog], given: Sequence[RawLog]) -> int:
-    return sum(1 for log in proved if any(same_logs((log,), (other,)) for other in given))
 
 
 def _keep(known: OrderedDict[Hash, int], block_hash: Hash, index: int) -> None:

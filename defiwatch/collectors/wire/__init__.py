@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from defiwatch.collectors.wire.budget import Budget
 from defiwatch.collectors.wire.faults import Fault, refused, refused_http, scrub
 from defiwatch.collectors.wire.http import HttpRpc
-from defiwatch.collectors.wire.messages import ANY, FLAG, HEADER, LOGS, TEXT, Shape
+from defiwatch.collectors.wire.messages import ANY, FLAG, HEADER, LOG, LOGS, TEXT, Shape
+from defiwatch.collectors.wire.rate import Rate
 from defiwatch.collectors.wire.rpc import Question, Rpc
 from defiwatch.collectors.wire.websocket import Subscription, WebSocketRpc
 
@@ -18,12 +19,14 @@ __all__ = [
     "ANY",
     "FLAG",
     "HEADER",
+    "LOG",
     "LOGS",
     "TEXT",
     "Budget",
     "Fault",
     "HttpRpc",
     "Question",
+    "Rate",
     "Rpc",
     "Shape",
     "Subscription",

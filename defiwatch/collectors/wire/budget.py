@@ -26,6 +26,12 @@ class Budget:
         """Stretches of at most one step, oldest first: its first and last time, and how many were sent."""
         self._used = 0
 
+    @property
+    def used(self) -> int:
+        """Questions that were sent in the window that ends now."""
+        self._forget(self._clock())
+        return self._used
+
     def wait(self, count: int) -> float:
         """Seconds until `count` questions may be sent; 0.0 if now. Infinity if they are more than the budget."""
         if count > self.limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.request import getproxies
 
@@ -24,11 +24,22 @@ _HEADERS = {"content-type": "application/json", "user-agent": f"defiwatch/{__ver
 
 
 class HttpRpc(Rpc):
-    """An endpoint over HTTP or HTTPS. `timeout` in seconds, for connecting and for every pause between bytes."""
+    """An endpoint over HTTP or HTTPS. `timeout` in seconds, for connecting and for every pause between bytes.
 
-    def __init__(self, url: str, *, timeout: float = 20.0, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    `wall` gives Unix seconds, for a Retry-After that names a date.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 20.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         super().__init__(url)
         self._number = 0
+        self._wall = wall
         if transport is None and not getproxies():
             transport = WideTransport(_LIMITS)
         self._client = httpx.AsyncClient(
@@ -41,7 +52,7 @@ class HttpRpc(Rpc):
     async def call(self, method: str, params: Sequence[object], shape: Shape[T]) -> T:
         """Ask one question."""
         self._number += 1
-        self._spend(1)
+        await self._spend(1)
         body = await self._post(request(self._number, method, params), method)
         try:
             answer = shape.answer(body)
@@ -56,7 +67,7 @@ class HttpRpc(Rpc):
             return []
         first = self._number + 1
         self._number += len(questions)
-        self._spend(len(questions))
+        await self._spend(len(questions))
         body = await self._post(requests(first, questions), f"batch of {len(questions)}")
         try:
             if body.lstrip()[:1] != b"[":
@@ -90,4 +101,4 @@ class HttpRpc(Rpc):
                     return body
             except msgspec.MsgspecError:
                 pass
-        raise refused_http(response.status_code, response.headers.get("retry-after"), body, self.url, time.time())
+        raise refused_http(response.status_code, response.headers.get("retry-after"), body, self.url, self._wall())

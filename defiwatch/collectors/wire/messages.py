@@ -76,6 +76,7 @@ def _calmly(decode: Callable[[bytes | msgspec.Raw], T], data: bytes | msgspec.Ra
 TEXT: Shape[str] = Shape(str)
 FLAG: Shape[bool] = Shape(bool)
 HEADER: Shape[Header | None] = Shape(Header | None)
+LOG: Shape[RawLog] = Shape(RawLog)
 LOGS: Shape[tuple[RawLog, ...]] = Shape(tuple[RawLog, ...])
 ANY: Shape[Any] = Shape(Any)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -11,8 +12,9 @@ import msgspec
 from defiwatch.collectors.wire.budget import Budget
 from defiwatch.collectors.wire.faults import Fault, refused
 from defiwatch.collectors.wire.messages import Answer, Shape
+from defiwatch.collectors.wire.rate import Rate
 from defiwatch.config import mask
-from defiwatch.errors import AnswerError, EndpointError, LimitError, NodeError
+from defiwatch.errors import AnswerError, BudgetError, EndpointError, NodeError
 
 T = TypeVar("T")
 Question = tuple[str, Sequence[object]]
@@ -28,7 +30,9 @@ class Rpc(ABC):
         self.requests = 0
         """How many questions were sent; each of a batch counts, as providers count them."""
         self.budgets: tuple[Budget, ...] = ()
-        """What may be sent at most; a question beyond it is not sent, LimitError is raised."""
+        """What may be sent at most; a question beyond it is not sent, BudgetError is raised."""
+        self.rate = Rate()
+        """What it was found to take; a question beyond it waits."""
         self.latency: float | None = None
         """Seconds from question to answer, smoothed; None before the first."""
 
@@ -47,14 +51,24 @@ class Rpc(ABC):
     async def close(self) -> None:
         """Let go of the connection."""
 
-    def _spend(self, count: int) -> None:
-        """Count questions that are about to be sent. LimitError if a budget does not allow them now."""
+    async def _spend(self, count: int) -> None:
+        """Count questions that are about to be sent, once they may be by the rate that was learnt.
+
+        BudgetError if a budget does not allow them now, or neither that nor the rate ever.
+        """
+        if count > self.rate.limit:
+            raise BudgetError(f"{self.name}: {count} questions at once, it takes {self.rate.limit}/s", too_large=True)
+        while (pause := self.rate.wait()) > 0:  # noqa: ASYNC110 - time is what it waits for
+            await asyncio.sleep(pause)
         for budget in self.budgets:
             if count > budget.limit:
-                raise LimitError(f"{self.name}: {count} questions at once, its budget is {budget.text}", too_large=True)
+                raise BudgetError(
+                    f"{self.name}: {count} questions at once, its budget is {budget.text}", too_large=True
+                )
             wait = budget.wait(count)
             if wait > 0:
-                raise LimitError(f"{self.name}: the budget of {budget.text} is used up", retry_after=wait)
+                raise BudgetError(f"{self.name}: the budget of {budget.text} is used up", retry_after=wait)
+        self.rate.spend(count)
         for budget in self.budgets:
             budget.spend(count)
         self.requests += count

@@ -97,7 +97,7 @@ class WebSocketRpc(Rpc):
     async def call(self, method: str, params: Sequence[object], shape: Shape[T]) -> T:
         """Ask one question."""
         self._number += 1
-        self._spend(1)
+        await self._spend(1)
         number = self._number
         (message,) = await self._ask(request(number, method, params), [number], method)
         return self._decoded(self._value(_answer(message), method), method, shape)
@@ -108,7 +108,7 @@ class WebSocketRpc(Rpc):
             return []
         first = self._number + 1
         self._number += len(questions)
-        self._spend(len(questions))
+        await self._spend(len(questions))
         numbers = list(range(first, first + len(questions)))
         messages = await self._ask(requests(first, questions), numbers, f"batch of {len(questions)}")
         return self._each([_answer(message) for message in messages], first, questions, shape)
@@ -117,7 +117,7 @@ class WebSocketRpc(Rpc):
         """`eth_subscribe` with the parameters `what`, e.g. ["newHeads"]. NodeError where the node has none."""
         subscription: Subscription[T] = Subscription(shape)
         self._number += 1
-        self._spend(1)
+        await self._spend(1)
         number = self._number
         # Registered by the reader itself: the first note may follow the answer in the same packet.
         self._opening[number] = subscription  # type: ignore[assignment]  # one dict for every note's type
@@ -132,7 +132,7 @@ class WebSocketRpc(Rpc):
         """End a subscription."""
         self._subscriptions.pop(subscription.id, None)
         self._number += 1
-        self._spend(1)
+        await self._spend(1)
         number = self._number
         await self._ask(request(number, "eth_unsubscribe", [subscription.id]), [number], "eth_unsubscribe")
 

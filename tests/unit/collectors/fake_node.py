@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from defiwatch.collectors.chain.multicall import MULTICALL3
-from defiwatch.domain.frames import Header
+from defiwatch.domain.frames import Header, RawLog
 from defiwatch.domain.keccak import keccak, selector
 from defiwatch.protocols import abi
 from tests.unit.collectors.made_up_chain import MadeUp, MadeUpChain
@@ -55,6 +56,7 @@ class FakeNode:
         self.block_objects = True
         self.subscriptions = True
         self.announces = True
+        self.receipts = True
         self.binary = False
         self.oldest_state = 0
         self.lag = 0
@@ -68,6 +70,8 @@ class FakeNode:
         self._http: asyncio.Server | None = None
         self._ws: Server | None = None
         self._subscribers: dict[str, ServerConnection] = {}
+        self.log_filters: dict[str, tuple[ServerConnection, dict[str, Any]]] = {}
+        """Subscriptions to logs."""
         self._handlers: set[asyncio.Task[None]] = set()
         self._ws_port = 0
 
@@ -120,6 +124,16 @@ class FakeNode:
             note = {"jsonrpc": "2.0", "method": "eth_subscription", "params": {"subscription": name, "result": shown}}
             with contextlib.suppress(ConnectionClosed):
                 await self._send(connection, note)
+
+    async def tell_logs(self, logs: Iterable[RawLog], *, removed: bool = False) -> None:
+        """Tell those who subscribed to logs."""
+        for log in logs:
+            shown = {**json.loads(_json(log)), "removed": removed}
+            for name, (connection, wanted) in list(self.log_filters.items()):
+                if log.address in wanted["address"] and log.topics[0] in wanted["topics"][0]:
+                    note = {"subscription": name, "result": shown}
+                    with contextlib.suppress(ConnectionClosed):
+                        await self._send(connection, {"jsonrpc": "2.0", "method": "eth_subscription", "params": note})
 
     async def mine(self, count: int = 1) -> None:
         self.chain.mine(count)
@@ -221,14 +235,17 @@ class FakeNode:
             return "0x6001" if self.multicall and params[0] == MULTICALL3 else "0x"
         if method == "eth_call":
             return self._call(params[0], params[1])
-        if method == "eth_getBlockReceipts":
+        if method == "eth_getBlockReceipts" and self.receipts:
             return []
         if method == "eth_subscribe" and self.subscriptions and connection is not None:
-            name = hex(len(self._subscribers) + 1)
-            self._subscribers[name] = connection
+            name = hex(len(self._subscribers) + len(self.log_filters) + 1)
+            if params[0] == "logs":
+                self.log_filters[name] = (connection, params[1])
+            else:
+                self._subscribers[name] = connection
             return name
         if method == "eth_unsubscribe":
-            return self._subscribers.pop(params[0], None) is not None
+            return any(kept.pop(params[0], None) is not None for kept in (self._subscribers, self.log_filters))
         raise RefusalError(-32601, f"the method {method} does not exist/is not available")
 
     def _visible(self, number: int) -> MadeUp | None:

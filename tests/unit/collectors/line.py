@@ -43,6 +43,7 @@ class Line:
         """How many rounds of reads the line wants at each block."""
         self.open_scans: list[Scan] = []
         self.scanned: list[RawLog] = []
+        self.searched_to: int | None = None
         self.scan_calls: Callable[[Sequence[RawLog]], Sequence[Call]] = lambda _: ()
         self.stirred = asyncio.Event()
 
@@ -92,6 +93,9 @@ class Line:
 
     def scans(self) -> Sequence[Scan]:
         return self.open_scans
+
+    def searched(self, scan: Scan, first: int) -> None:
+        self.searched_to = first
 
     def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:
         assert scan in self.open_scans

@@ -42,7 +42,8 @@ def bloom_of(logs: list[tuple[str, str]]) -> str:
 class MadeUpChain:
     """Mines and reorganises at will. `blocks` knows every block ever made, `canonical` the chain of now."""
 
-    def __init__(self, length: int = 1) -> None:
+    def __init__(self, length: int = 1, *, block_time: float = BLOCK_TIME) -> None:
+        self.block_time = block_time
         self.blocks: dict[str, MadeUp] = {}
         self.canonical: list[MadeUp] = []
         self._salt = 0
@@ -74,7 +75,7 @@ class MadeUpChain:
             )
             header = Header(
                 number=hex(number),
-                timestamp=hex(START_TIME + BLOCK_TIME * number),
+                timestamp=hex(int(START_TIME + self.block_time * number)),
                 hash=block_hash,
                 parent_hash=parent,
                 logs_bloom=bloom_of(found),

@@ -319,6 +319,22 @@ async def test_history_is_searched_and_leads_to_reads() -> None:
     }
 
 
+async def test_a_piece_of_history_is_searched_once_its_reads_are_answered() -> None:
+    chain = MadeUpChain(60)
+    line = Line(chain)
+    line.open_scans = [Scan("holders", (TOKEN,), ((SWAP,),), from_block=10)]
+    line.scan_calls = lambda logs: [Call(TOKEN, log.block_hash or "") for log in logs]
+    async with FakeNode(chain) as node:
+        node.oldest_state = 10**9
+        async with running(chain_of(node.http_url), line, lookback=20):
+            await line.until(lambda: bool(line.scanned))
+            assert (line.searched_to, line.reads) == (None, [])
+            node.oldest_state = 0
+            await line.until(lambda: line.searched_to == 10)
+    expected = {b.hash for b in chain.canonical[10:40] if any(log.address == TOKEN for log in b.logs)}
+    assert {c.data for f in line.reads for c in f.calls} >= expected
+
+
 # -- endpoints -----------------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
 import jsonschema
 import msgspec
+import pytest
 
-from defiwatch.commands.check import CheckReport, EndpointReport, check, exit_code, needs_of, render
+from defiwatch.commands.check import CheckReport, EndpointReport, check, exit_code, render
+from defiwatch.commands.needs import needs_of
 from defiwatch.config import Config
 from defiwatch.errors import ExitCode
 from tests.unit.collectors.fake_node import FakeNode
@@ -41,7 +44,7 @@ async def test_a_good_websocket_and_a_narrow_http_endpoint() -> None:
                 chain_id=1,
                 head=LENGTH - 1,
                 head_age_s=3.0,
-                log_range=100_000,
+                log_range=LENGTH,
                 batch=100,
                 subscription=True,
                 multicall=True,
@@ -54,7 +57,7 @@ async def test_a_good_websocket_and_a_narrow_http_endpoint() -> None:
                 chain_id=1,
                 head=LENGTH - 1,
                 head_age_s=3.0,
-                log_range=100_000,
+                log_range=LENGTH,
                 batch=20,
                 subscription=None,
                 multicall=False,
@@ -126,6 +129,8 @@ async def test_a_limited_endpoint_is_reached_but_not_explored() -> None:
         None,
         None,
     )
+    assert "not all could be found out" in one.error
+    assert "compute units exceeded" in "\n".join(render(report))
 
 
 async def test_the_report_fits_its_schema() -> None:
@@ -149,17 +154,44 @@ def test_what_check_never_loads() -> None:
 def test_what_a_budget_must_hold_is_told_beforehand() -> None:
     urls = ("wss://one.example", "https://two.example")
     chain = chain_of(*urls, block_time=12.0)
-    needs = needs_of(replace(chain, budget="30/min"), pushed=True)
-    assert (needs.single, needs.quorum, needs.consistent, needs.proof) == (17.5, 22.5, 22.5, 27.5)
-    assert (needs.asked, needs.budget, needs.fits) == (17.5, 30.0, True)
-    polled = needs_of(replace(chain, budget="30/min", trust="proof"), pushed=False)
-    assert (polled.asked, polled.fits) == (37.5, False)
-    coalesced = needs_of(replace(chain_of("wss://one.example", block_time=0.25), reads="4s"), pushed=True)
-    assert (coalesced.single, coalesced.budget, coalesced.fits) == (495.0, None, None)
+    needs = needs_of(replace(chain, budget="16/min"), pushed=1)
+    assert (needs.single, needs.quorum, needs.consistent, needs.proof) == (12.5, 15.0, 17.5, 20.0)
+    assert (needs.asked, needs.budget, needs.fits) == (12.5, 16.0, True)
+    polled = needs_of(replace(chain, budget="25/min", trust="proof"), pushed=0)
+    assert (polled.asked, polled.fits) == (25.0, True)
+    announced = needs_of(replace(chain, trust="proof"), pushed=2)
+    assert (announced.single, announced.asked) == (10.0, 15.0)
+    coalesced = needs_of(replace(chain_of("wss://one.example", block_time=0.25), reads="4s"), pushed=1)
+    assert (coalesced.single, coalesced.budget, coalesced.fits) == (255.0, None, None)
 
 
 async def test_the_report_says_whether_the_budget_fits() -> None:
     async with FakeNode(MadeUpChain(LENGTH)) as node:
-        config = Config(chains=(replace(chain_of(node.ws_url, block_time=12.0), budget="5/min"),))
-        lines = render(await check(config, timeout=2.0, wall=just_after_the_head))
-        assert any("requests:" in line and "NOT enough" in line for line in lines)
+        config = Config(chains=(replace(chain_of(node.ws_url, block_time=12.0), budget="9/min"),))
+        report = await check(config, timeout=2.0, wall=just_after_the_head)
+    assert any("the budget: is NOT enough for single" in line for line in render(report))
+    assert report.chains[0].endpoints[0].batch == 3  # none larger than the budget is tried
+
+
+@pytest.mark.parametrize(
+    ("trust", "count", "receipts", "obstacle"),
+    [
+        ("single", 1, False, ""),
+        ("consistent", 1, True, ""),
+        ("consistent", 1, False, "NOT possible: no endpoint has eth_getBlockReceipts; logs are held against the bloom"),
+        ("proof", 2, True, ""),
+        ("proof", 1, True, "NOT possible: it takes 2 endpoints, 1 can be used"),
+        ("quorum", 2, True, "NOT possible: it takes 3 endpoints, 2 can be used"),
+    ],
+)
+async def test_whether_the_trust_asked_for_can_be_had(trust: str, count: int, receipts: bool, obstacle: str) -> None:
+    chain = MadeUpChain(LENGTH)
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(FakeNode(chain)) for _ in range(count)]
+        for node in nodes:
+            node.receipts = receipts
+        asked = replace(chain_of(*(node.http_url for node in nodes), block_time=12.0), trust=trust, quorum=3)
+        report = await check(Config(chains=(asked,)), timeout=2.0, wall=just_after_the_head)
+    found = report.chains[0]
+    assert (found.trust, found.reachable, found.obstacle) == (trust, not obstacle, obstacle)
+    assert any(line.startswith("  trust") and (obstacle or "can give it") in line for line in render(report))

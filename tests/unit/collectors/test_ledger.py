@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from defiwatch.collectors.chain.asks import Ask, AskHeader, AskHeaders, AskLatest, AskLogs, AskRange
 from defiwatch.collectors.chain.ledger import Ledger
+from defiwatch.collectors.chain.ledger.asks import Ask, AskHeader, AskHeaders, AskLatest, AskLogs, AskRange
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.frames import BlockFrame, RemovedFrame
 from defiwatch.domain.units import from_hex
@@ -265,6 +265,28 @@ def test_a_doubted_answer_is_asked_twice_more_and_then_taken_with_a_word() -> No
     assert count == 3
     assert len(ledger.notices) == 1
     assert "block 20" in ledger.notices[0]
+    assert ledger.take_settled() == []
+
+
+def test_logs_that_come_after_none_settle_the_doubt() -> None:
+    chain = MadeUpChain(20)
+    own = [BlockRef(1, b.number, b.hash, 0, b.header.parent_hash) for b in chain.canonical[-5:]]
+    ledger = Ledger(1, own=own, block_time=2.0, doubts=lambda _, logs: not logs)
+    ledger.pace(NEVER, NEVER)
+    settle(ledger, chain, 0.0)
+    chain.mine(2)
+    ledger.on_head(chain.head.header, 1.0)
+    heard: list[int] = []
+    for second in range(1, 20):
+        for ask in ledger.asks(float(second)):
+            if isinstance(ask, AskLogs) and ask.attempt == 0 and ask.hash == chain.head.hash:
+                ledger.on_logs(ask.id, (), float(second))
+            else:
+                answer(ledger, chain, ask, float(second))
+        ledger.take()
+        heard += [from_hex(header.number) for header in ledger.take_settled()]
+    assert heard == [21]
+    assert ledger.at_head
 
 
 def test_wake_names_the_next_moment() -> None:
@@ -308,3 +330,23 @@ def test_a_reorg_under_a_stretch_that_is_half_handed_out() -> None:
         advance(float(second), 100)
     assert stack == [block.hash for block in chain.canonical]
     assert ledger.reorgs == 1
+
+
+def test_refusals_of_questions_that_were_asked_together_halve_a_batch_once() -> None:
+    chain = MadeUpChain(20)
+    ledger = Ledger(1, own=[], first=0, confirmations=8, segment=256, header_batch=50, block_time=2.0)
+    ledger.pace(NEVER, NEVER)
+    chain.mine(100)
+    (latest,) = ledger.asks(0.0)
+    answer(ledger, chain, latest, 0.0)
+    asked = ledger.asks(0.1)
+    refused = [ask for ask in asked if isinstance(ask, AskHeaders) and ask.last - ask.first >= 12]
+    assert len(refused) == 2
+    for ask in refused:
+        ledger.on_failure(ask.id, 0.2, too_large=True)
+    assert ledger.header_batch == 25
+    again = ledger.asks(0.3)
+    assert max(ask.last - ask.first + 1 for ask in again if isinstance(ask, AskHeaders)) == 25
+    for other in (*(ask for ask in asked if ask not in refused), *again):
+        answer(ledger, chain, other, 0.4)
+    assert len(settle(ledger, chain, 0.5)) == 120

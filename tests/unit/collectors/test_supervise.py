@@ -90,6 +90,28 @@ async def test_one_of_two_is_enough() -> None:
     assert len(door.frames) == 1
 
 
+async def test_one_that_came_back_is_a_source() -> None:
+    """The first fails at once and is well then; when the second fails in turn, there still is a source."""
+
+    class Late(Scripted):
+        async def run(self) -> None:
+            if not self.starts:
+                await back.lasting.wait()
+                await asyncio.sleep(0.05)
+            await super().run()
+
+    back, late, door = Scripted("a", SourceError("first"), lasts=True), Late("b", SourceError("second")), Door()
+    task = asyncio.create_task(supervise([back, late], [], door.emit, first_pause=0.01))
+    async with asyncio.timeout(5):
+        while not late.starts > 1:
+            await asyncio.sleep(0.01)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [frame.source for frame in door.frames if isinstance(frame, HealthFrame)] == ["a", "b"]
+
+
 async def test_a_fault_of_ours_is_raised_and_the_others_end() -> None:
     other = Scripted("b", lasts=True)
     with pytest.raises(ZeroDivisionError):

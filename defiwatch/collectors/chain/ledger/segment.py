@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeAlias
 
-from defiwatch.collectors.chain.asks import Key
+from defiwatch.collectors.chain.ledger.asks import Key
+from defiwatch.collectors.chain.ledger.stack import Stack
 from defiwatch.domain.frames import Header, RawLog
 from defiwatch.domain.ids import Hash
 from defiwatch.domain.units import from_hex
+
+Fit: TypeAlias = Literal["open", "misfit", "fork", "whole"]
+"""How the parts of a segment fit: some are missing, two contradict each other, it does not stand on our tip, all do."""
 
 
 class Segment:
@@ -24,6 +29,7 @@ class Segment:
         """Heights whose logs are asked by hash: too many for a range, or doubted."""
         self.pause = 0.0
         """Nothing is asked before this time: its parts did not fit."""
+        self._misfits = 0
 
     def forget_logs(self, after: int) -> None:
         """What lies after the height `after` is asked again."""
@@ -86,6 +92,23 @@ class Segment:
     def whole(self) -> bool:
         """Whether everything is there."""
         return self.has_headers and not self.unlogged
+
+    def take(self, stack: Stack) -> tuple[Header, tuple[RawLog, ...]] | None:
+        """The next block with its logs; None if it does not stand on our tip, so that a fork has to be looked for."""
+        header = self.headers[stack.tip + 1 if stack else self.first]
+        return (header, self.logs.pop(header.hash, ())) if stack.carries(header) else None
+
+    def examine(self, stack: Stack, now: float) -> Fit:
+        """Judge what there is so far; parts that do not fit are asked anew after a pause, longer each time."""
+        if not self.has_headers:
+            return "open"
+        if not self.mend(stack.tip):
+            self._misfits += 1
+            self.pause = now + min(0.1 * 2.0**self._misfits, 8.0)
+            return "misfit"
+        if self.first == stack.tip + 1 and not stack.carries(self.headers[self.first]):
+            return "fork"
+        return "whole" if self.whole else "open"
 
     def mend(self, after: int) -> bool:
         """Whether the parts fit; if not, those that do not are dropped and asked again.

@@ -1,0 +1,69 @@
+"""The rate that is learnt from refusals: halved by one, kept in every second, doubled once it is borne."""
+
+from __future__ import annotations
+
+import itertools
+
+from defiwatch.collectors.wire import Rate
+from tests.unit.collectors.test_budget import Clock
+
+
+def sent(rate: Rate, clock: Clock, questions: int, count: int = 1) -> list[float]:
+    """Send questions as early as the rate allows; when they went."""
+    times: list[float] = []
+    for _ in range(questions):
+        clock.now += rate.wait()
+        rate.spend(count)
+        times.append(clock.now)
+    return times
+
+
+def test_nothing_bounds_it_until_a_refusal() -> None:
+    clock = Clock()
+    rate = Rate(clock=clock)
+    assert sent(rate, clock, 500) == [0.0] * 500
+    assert rate.limit > 10_000
+    assert rate.learnt == 0
+
+
+def test_a_refusal_halves_what_was_sent_in_a_second_and_counts_once() -> None:
+    clock = Clock()
+    rate = Rate(clock=clock)
+    clock.now = 5.0
+    sent(rate, clock, 7)
+    clock.now = 7.0
+    sent(rate, clock, 40)
+    clock.now = 7.3
+    for _ in range(8):
+        rate.refused()
+    assert (rate.learnt, rate.limit) == (20, 20)
+    times = sent(rate, clock, 100)
+    assert all(later - earlier >= 1 / 40 - 1e-5 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_batch_makes_the_next_wait_as_long_as_its_questions_would() -> None:
+    clock = Clock()
+    rate = Rate(5, clock)
+    first, second = sent(rate, clock, 2, count=10)
+    assert second - first == 1.0
+
+
+def test_it_doubles_once_three_seconds_worth_were_borne_and_ends_unbound() -> None:
+    clock = Clock()
+    rate = Rate(5, clock)
+    assert rate.limit == 10
+    sent(rate, clock, 29)
+    assert rate.limit == 10
+    sent(rate, clock, 1)
+    assert rate.limit == 20
+    sent(rate, clock, 10_000)
+    assert rate.limit > 10_000
+    assert rate.learnt == 5
+
+
+def test_it_never_falls_below_four_a_second() -> None:
+    clock = Clock()
+    rate = Rate(clock=clock)
+    sent(rate, clock, 1)
+    rate.refused()
+    assert (rate.learnt, rate.limit) == (4, 4)
