@@ -1,8 +1,9 @@
 """What each oracle feed does by habit: how often it publishes at the latest, and how far the price must move first.
 
 A feed publishes when the price moved by its *band*, and at the latest after its *heartbeat*. Neither is on chain, so
-both are learnt from the pushes themselves: intervals that come back to the same length are the heartbeat, and what a
-push within it moved is just beyond the band. A feed that has shown too little keeps a preset, and says so.
+both are learnt from the pushes themselves: intervals that come back to the same length, with the price hardly moved,
+are the heartbeat, and what a push within it moved is just beyond the band. A feed that has shown too little keeps a
+preset, and says so.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Pushes(msgspec.Struct, frozen=True):
     intervals: tuple[int, ...] = ()
     moves: tuple[float, ...] = ()
     off_since: float = 0.0
+    count: int = 1
+    """Rounds seen one after the other, the forgotten ones too."""
 
 
 PUSHES: Table[tuple[str, str], Pushes] = Table("state.pushes")
@@ -73,17 +76,18 @@ def pushed(before: Pushes | None, feed: Feed) -> Pushes:
         return Pushes(feed.round_id, feed.answer, feed.updated_at)
     if (before.round_id, before.updated_at) == (feed.round_id, feed.updated_at):
         return before
-    intervals, moves = before.intervals, before.moves
+    intervals, moves, count = before.intervals, before.moves, before.count
     passed = feed.updated_at - before.updated_at
     if feed.round_id == before.round_id + 1 and passed > 0 and before.answer > 0 and feed.answer > 0:
         move = abs(feed.answer - before.answer) / before.answer
         intervals, moves = (*intervals, passed)[-KEPT:], (*moves, move)[-KEPT:]
-    return Pushes(feed.round_id, feed.answer, feed.updated_at, intervals, moves, before.off_since)
+        count += 1
+    return Pushes(feed.round_id, feed.answer, feed.updated_at, intervals, moves, before.off_since, count)
 
 
 def habit(feed: Feed, pushes: Pushes) -> Habit:
     """What the feed may be held to, by its own pushes where they suffice."""
-    heartbeat = _heartbeat(pushes.intervals)
+    heartbeat = _heartbeat(pushes, preset_band(feed))
     if heartbeat is not None:
         early = [m for m, s in zip(pushes.moves, pushes.intervals, strict=True) if s < EARLY * heartbeat]
         band = statistics.quantiles(early, n=4)[0] if len(early) >= ENOUGH else None
@@ -97,11 +101,15 @@ def habit(feed: Feed, pushes: Pushes) -> Habit:
     )
 
 
-def _heartbeat(intervals: tuple[int, ...]) -> float | None:
-    if len(intervals) < ENOUGH:
+def _heartbeat(pushes: Pushes, band: float) -> float | None:
+    """The longest pauses, where they are of one length and the price had hardly moved: else the price ended them."""
+    if len(pushes.intervals) < ENOUGH:
         return None
-    longest = sorted(intervals)[-SAME:]
-    return float(longest[-1]) if longest[-1] - longest[0] <= max(60.0, 0.01 * longest[-1]) else None
+    longest = sorted(zip(pushes.intervals, pushes.moves, strict=True))[-SAME:]
+    (least, _), (most, _) = longest[0], longest[-1]
+    same = most - least <= max(60.0, 0.01 * most)
+    calm = statistics.median(move for _, move in longest) < band
+    return float(most) if same and calm else None
 
 
 def stable(feed: Feed) -> bool:

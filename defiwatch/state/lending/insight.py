@@ -12,7 +12,8 @@ from defiwatch.domain.risk import Leg, Position
 from defiwatch.domain.units import UINT256_MAX, WAD
 from defiwatch.state.lending.desk import Balance, Desk, Probe, largest
 from defiwatch.state.lending.distances import Toxic, carry_time, common_shock, factor, net_rates, toxic
-from defiwatch.state.lending.oracles import Dual, Kind, dual
+from defiwatch.state.lending.oracles import Dual, dual
+from defiwatch.state.lending.paths import Path
 from defiwatch.state.lending.remedies import Remedy, Room, remedies
 from defiwatch.state.prices import PriceBook
 from defiwatch.state.prices.rates import agree
@@ -37,6 +38,7 @@ class Insight(msgspec.Struct, frozen=True):
     toxic: tuple[Toxic, ...] = ()
     dual: Dual | None = None
     take: Probe | None = None
+    paths: tuple[Path, ...] = ()
 
 
 def insight(
@@ -45,11 +47,11 @@ def insight(
     *,
     target: float,
     market_prices: Mapping[Address, float] | None = None,
-    kinds: Mapping[Address, Kind] | None = None,
+    paths: tuple[Path, ...] = (),
     wallet: Mapping[Address, int] | None = None,
 ) -> Insight:
     """Look at a position from all sides. `target`: the health factor that counts as safe; `market_prices` as `dual`
-    takes them; `wallet`: what the account holds of each asset, where that is known."""
+    takes them; `paths` how each price comes; `wallet`: what the account holds of each asset, where that is known."""
     legs = desk.legs(position)
     probes: tuple[Probe, ...] = ()
     if position.unknown or position.health_factor < NEAR:
@@ -65,8 +67,9 @@ def insight(
         common_shock=common_shock(position) if owing else None,
         carry_s=carry_time(value, *rates) if rates is not None else None,
         toxic=tuple(item for item in toxic(position) if item.inside) if owing else (),
-        dual=dual(position, market_prices or {}, kinds) if owing else None,
+        dual=dual(position, market_prices or {}, {one.asset: one.kind for one in paths}) if owing else None,
         take=largest(probes, {leg.asset: leg for leg in legs}),
+        paths=paths,
     )
 
 

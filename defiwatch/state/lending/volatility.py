@@ -8,7 +8,7 @@ apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -24,14 +24,17 @@ PRIOR_WEIGHT_S = 86_400.0
 """Watched time after which the prior counts nothing any more; until then less and less."""
 _GAP_S = 6.0 * 3600.0
 """A pause longer than this is one return over all of it, and counts as `_GAP_S`."""
+_USUAL = 3.0
+"""Standard deviations within which a move is usual."""
 
 
 class Variance(msgspec.Struct, frozen=True):
     """One pair's variance of the log ratio, per second, and the watched time behind it in seconds (forgotten like
-    it)."""
+    it). `gap`: the largest recent move's standard deviations beyond three, forgotten likewise."""
 
     rate: float = 0.0
     weight: float = 0.0
+    gap: float = 0.0
 
 
 class Volatilities:
@@ -54,12 +57,19 @@ class Volatilities:
         self._last: dict[Address, tuple[float, float]] = {}
         self._sampled = -math.inf
 
-    def observe(self, time: float, prices: Mapping[Address, float]) -> bool:
-        """Take all prices at `time` (Unix seconds), in one unit. True if they were a sample; sooner than a step they
-        are not."""
+    def observe(
+        self, time: float, prices: Mapping[Address, float], apart: Iterable[Mapping[Address, float]] = ()
+    ) -> bool:
+        """Take all prices at `time` (Unix seconds), in one unit; and those of markets that count in another, each
+        `apart`, by `name_of`. True if they were a sample; sooner than a step they are not."""
         if time < self._sampled + self.step_s:
             return False
         self._sampled = time
+        for together in (prices, *apart):
+            self._sample(time, together)
+        return True
+
+    def _sample(self, time: float, prices: Mapping[Address, float]) -> None:
         returns: dict[Address, tuple[float, float]] = {}
         for asset in sorted(prices):
             price = prices[asset]
@@ -75,7 +85,6 @@ class Volatilities:
             for other in assets[i + 1 :]:
                 if returns[one][1] == returns[other][1]:
                     self._learn((one, other), returns[one][0] - returns[other][0], returns[one][1])
-        return True
 
     def _learn(self, pair: tuple[Address, Address], change: float, seconds: float) -> None:
         before = self.pairs.get(pair, Variance())
@@ -83,7 +92,11 @@ class Volatilities:
         kept = 0.5 ** (counted / self.half_life_s) * before.weight
         weight = kept + counted
         rate = (before.rate * kept + change * change / seconds * counted) / weight
-        self.pairs[pair] = Variance(rate, weight)
+        beyond = 0.0
+        if before.rate > 0.0 and before.weight >= 6.0 * self.step_s:
+            beyond = max(0.0, abs(change) / math.sqrt(before.rate * seconds) - _USUAL)
+        gap = max(beyond, before.gap * 0.5 ** (counted / self.half_life_s))
+        self.pairs[pair] = Variance(rate, weight, gap)
 
     def variance(self, one: Address, other: Address) -> float:
         """A pair's variance a year: what was learnt, with the prior as long as little was."""
@@ -100,9 +113,15 @@ class Volatilities:
 
     def known(self, position: Position) -> float:
         """The least watched time, in seconds, behind any pair that the position's ratio rests on."""
+        return min((variance.weight for variance in self._of(position)), default=math.inf)
+
+    def gap(self, position: Position) -> float:
+        """ln(1 + the largest recent move of any of its pairs beyond three standard deviations)."""
+        return math.log1p(max((variance.gap for variance in self._of(position)), default=0.0))
+
+    def _of(self, position: Position) -> list[Variance]:
         assets = sorted(net_weights(position))
-        pairs = [(one, other) for i, one in enumerate(assets) for other in assets[i + 1 :]]
-        return min((self.pairs.get(pair, Variance()).weight for pair in pairs), default=math.inf)
+        return [self.pairs.get((one, other), Variance()) for i, one in enumerate(assets) for other in assets[i + 1 :]]
 
     def of_position(self, position: Position) -> float:
         """The volatility a year of the position's collateral-to-debt ratio.
@@ -119,8 +138,15 @@ class Volatilities:
         return math.sqrt(max(0.0, math.fsum(terms)))
 
 
-def net_weights(position: Position) -> dict[Address, float]:
-    """Each asset's part of the weighted collateral less its part of the debt; they sum to 0. {} without either side."""
+def name_of(position: Position, asset: Address) -> str:
+    """Under which name the price of a position's asset is watched: its own, where the market counts in dollars as all
+    such markets do; else one of this market alone."""
+    return asset if position.base == "USD" else f"{asset}@{position.market}"
+
+
+def net_weights(position: Position) -> dict[str, float]:
+    """Each asset's part of the weighted collateral less its part of the debt, by `name_of`; they sum to 0. {} without
+    either side."""
     weighted = math.fsum(leg.collateral_base * leg.liquidation_threshold / BPS for leg in position.legs)
     debt = math.fsum(float(leg.debt_base) for leg in position.legs)
     if weighted <= 0.0 or debt <= 0.0:
@@ -128,5 +154,6 @@ def net_weights(position: Position) -> dict[Address, float]:
     weights: dict[Address, float] = {}
     for leg in position.legs:
         part = leg.collateral_base * leg.liquidation_threshold / BPS / weighted - leg.debt_base / debt
-        weights[leg.asset] = weights.get(leg.asset, 0.0) + part
-    return {asset: part for asset, part in weights.items() if abs(part) > 1e-15}
+        name = name_of(position, leg.asset)
+        weights[name] = weights.get(name, 0.0) + part
+    return {name: part for name, part in weights.items() if abs(part) > 1e-15}

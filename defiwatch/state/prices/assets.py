@@ -51,6 +51,9 @@ STAKED: dict[str, str] = {
 }
 """What lending markets price, as a rule, by an exchange rate to another asset and not by its own market."""
 
+REBASING = frozenset({"STETH"})
+"""Staked assets that pay by their number: one is worth one."""
+
 COINS = frozenset({"ETH", "BTC", *WRAPPED.values(), *(asset for asset, peg in PEGGED.items() if peg == "BTC")})
 """What other assets are counted in, beside dollars."""
 

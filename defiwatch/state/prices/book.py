@@ -228,6 +228,11 @@ class PriceBook:
         self._solve()
         return self._agreed.get(self._asset(what))
 
+    def measure(self, what: str) -> float | None:
+        """Dollars for one unit where other prices are counted in it: what turned those into dollars."""
+        self._solve()
+        return self._anchors.usd.get(self._asset(what))
+
     def sources(self, what: str) -> tuple[Price, ...]:
         """Every source's price of a token or asset: oracles, venues, pools, in this order and then by name."""
         return self._solve().get(self._asset(what), ())

@@ -97,3 +97,13 @@ def test_a_real_feed_sampled_once_a_day_teaches_nothing_false(data_folder: Path)
     learnt = habit(feeds[-1], follow(feeds))
     assert not learnt.band_learnt
     assert not learnt.heartbeat_learnt
+
+
+def test_pauses_of_one_length_that_the_price_ended_are_no_heartbeat() -> None:
+    """A storm: a push every half minute, each by more than the band. When it is over nothing is late after a minute."""
+    storm = [feed(answer=100.0 + (i % 2), at=1_000 + 36 * i, round_id=i + 1) for i in range(20)]
+    stormy = habit(storm[-1], follow(storm))
+    assert (stormy.heartbeat_learnt, stormy.heartbeat) == (False, DAY_S)
+    calm = [feed(answer=100.0 + 0.01 * (i % 2), at=1_000 + 3600 * i, round_id=i + 1) for i in range(20)]
+    steady = habit(calm[-1], follow(calm))
+    assert (steady.heartbeat_learnt, steady.heartbeat) == (True, 3600.0)

@@ -99,6 +99,7 @@ class AaveDesk(Desk):
                             plan.fee,
                             plan.closable,
                             plan.bad_debt,
+                            liquidation.said(self.scene.form, plan.outcome),
                         )
                     )
         return found

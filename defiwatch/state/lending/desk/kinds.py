@@ -39,7 +39,8 @@ class Balance(msgspec.Struct, frozen=True):
 class Probe(msgspec.Struct, frozen=True):
     """What the largest liquidation of one pair would do now. `outcome` is "ok" or the contract's error.
 
-    Amounts in the assets' units; `closable` is the most of the debt that one call may cover.
+    Amounts in the assets' units; `closable` is the most of the debt that one call may cover. `error` is what the
+    contract itself says where that is no name.
     """
 
     collateral: Address
@@ -50,6 +51,7 @@ class Probe(msgspec.Struct, frozen=True):
     fee: int = 0
     closable: int = 0
     bad_debt: bool = False
+    error: str = ""
 
 
 class Desk(ABC):
