@@ -11,6 +11,15 @@ FLOW = "flow"
 DRAIN = "drain"
 """What left a pool within the drain window."""
 
+FEED = "feed"
+"""One push of an oracle feed."""
+
+MARKET = "market"
+"""One asset of a lending market, in a block in which it was used."""
+
+TRANSFER = "transfer"
+"""One transfer of a watched token."""
+
 SERIES = "series"
 """One value of a plain series."""
 
@@ -35,6 +44,26 @@ FEATURES: dict[str, dict[str, str]] = {
     DRAIN: {
         "removed": "share of the liquidity that its providers took out within the window, net of what came in, 0..1",
         "outflow": "half the share that one side lost in trades within the window, net of liquidity moves, 0..1",
+    },
+    FEED: {
+        "push": "|ln(answer / answer before)|",
+        "interval": "seconds between the two rounds, by the feed's own clock",
+        "pushes": "pushes of the feed, exponentially decayed over an hour, this one included",
+        "away": "|ln(answer / what venues and exchanges agree on)|, as the block was whole",
+    },
+    MARKET: {
+        "supplied": "what was supplied in the block, as a share of all that is supplied, 0..",
+        "withdrawn": "what was withdrawn in the block, as such a share, 0..",
+        "borrowed": "what was borrowed in the block, as such a share, 0..",
+        "repaid": "what borrowers repaid in the block, as such a share, 0..",
+        "liquidated": "debt that liquidators repaid, exponentially decayed over an hour, as a share of all debt, 0..",
+        "drained": "|net amount that left|, exponentially decayed over an hour, as a share of what is supplied, 0..",
+        "step": "|utilisation - that of the last block in which the market was used|, 0..1",
+        "strayed": "|utilisation - its slow mean|, 0..1",
+    },
+    TRANSFER: {
+        "amount": "the transfer, in usual transfers (geometric mean) of the token, 0..",
+        "moved": "all transfers of the token, exponentially decayed over 10 min, in usual transfers, 0..",
     },
     SERIES: {
         "jump": "|value - value before|, in spreads (mean absolute deviations) of the series",

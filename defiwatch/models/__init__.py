@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from defiwatch.models.budget import AlertBudget
-from defiwatch.models.outlook import Outlook, scene
+from defiwatch.models.outlook import Outlook, by_asset, scene
+from defiwatch.models.owners import Owners
 from defiwatch.models.stage import Models
 
-__all__ = ["AlertBudget", "Models", "Outlook", "scene"]
+__all__ = ["AlertBudget", "Models", "Outlook", "Owners", "by_asset", "scene"]

@@ -5,7 +5,10 @@ and Tibshirani, arXiv:2307.16895): it rises by a step with every alert and falls
 long run's rate is the budget whatever the scores are. What is counted are block maxima: within one slot of time a kind
 is told once, unless something clearly rarer comes. So that a crash does not silence what comes after it, alerts beyond
 `BURST` more than are due raise the threshold by a fifth of a step only; the time that they were due in lowers it as
-little.
+little. While there is nothing rarer than one in ten to tell, the threshold is at its end and falls no further: up to
+`CREDIT` alerts of what was due then are made up for, else unusual times that come in clusters would never be told as
+often as was asked for. A rate is held where a span has many such clusters; where what is unusual lasts longer than the
+mean time between two alerts, how many come in a short span is chance, and no rule that sees only the past evens it out.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ _LEAST, _MOST = 0.0, 11.0
 BURST = 4.0
 """How many alerts more than are due raise the threshold by whole steps."""
 
+CREDIT = 8.0
+"""How many alerts that were due while there was nothing to tell are made up for later, at most."""
+
 CLEARLY = 1.0
 """By how many powers of ten something must be rarer than what was told in its slot to be told too."""
 
@@ -40,6 +46,7 @@ class KeptTracker(msgspec.Struct, frozen=True):
     excess: float
     slot: int
     peak: float
+    credit: float = 0.0
 
 
 class KeptBudget(msgspec.Struct, frozen=True):
@@ -60,6 +67,7 @@ class Tracker:
         self.time = 0.0
         self.spent = 0
         self._excess = 0.0
+        self._credit = 0.0
         self._slot = -1
         self._peak = 0.0
 
@@ -82,7 +90,9 @@ class Tracker:
         if elapsed > 0.0:
             damped = min(elapsed, max(0.0, self._excess - BURST))
             fall = self.step * (elapsed - damped + _DAMPED * damped)
-            self.threshold = max(_LEAST, self.threshold - fall)
+            lower = self.threshold - fall
+            self._credit = min(CREDIT, self._credit + max(0.0, _LEAST - lower) / self.step)
+            self.threshold = max(_LEAST, lower)
             self._excess = max(0.0, self._excess - elapsed)
             self.time = time
 
@@ -97,7 +107,9 @@ class Tracker:
             return False
         self._slot, self._peak = slot, score
         rise = self.step * (1.0 if self._excess < BURST else _DAMPED)
-        self.threshold = min(_MOST, self.threshold + rise)
+        made_up = min(1.0, self._credit)
+        self._credit -= made_up
+        self.threshold = min(_MOST, self.threshold + rise * (1.0 - made_up))
         self._excess += 1.0
         self.spent += 1
         return True
@@ -148,7 +160,7 @@ class AlertBudget:
     def dump(self) -> KeptBudget:
         """Everything that was learnt."""
         kinds = {
-            kind: KeptTracker(t.threshold, t.begun or 0.0, t.time, t.spent, t._excess, t._slot, t._peak)
+            kind: KeptTracker(t.threshold, t.begun or 0.0, t.time, t.spent, t._excess, t._slot, t._peak, t._credit)
             for kind, t in sorted(self._kinds.items())
             if t.begun is not None
         }
@@ -162,4 +174,5 @@ class AlertBudget:
             if same:
                 tracker.begun, tracker.time, tracker.spent = k.begun, k.time, k.spent
                 tracker._excess, tracker._slot, tracker._peak = k.excess, k.slot, k.peak
+                tracker._credit = k.credit
             self._kinds[kind] = tracker

@@ -9,7 +9,7 @@ import msgspec
 from defiwatch.config import Models as Settings
 from defiwatch.domain.learning import Observation
 from defiwatch.models.calibration import Episodes, KeptCalibrator, TailCalibrator
-from defiwatch.models.drift import KeptDrift, RegimeWatch
+from defiwatch.models.drift import Change, KeptDrift, RegimeWatch
 from defiwatch.models.forest import EarlyHalfSpaceTrees, KeptForest
 from defiwatch.models.hours import HOUR, HourProfile, KeptHours
 from defiwatch.models.priors import PRIORS
@@ -47,6 +47,7 @@ class KeptKind(msgspec.Struct, frozen=True):
     counts: tuple[int, ...]
     changes: int
     last_change: int
+    calmed: int = 0
 
 
 class SubjectModel:
@@ -63,9 +64,9 @@ class SubjectModel:
         """By how much of ln(x) tails are widened: while young, and after a change of regime."""
         return max(self.scaler.widening, CAUTION * self.watch.share)
 
-    def learn(self, values: dict[str, float], surprise: float) -> bool:
-        """Learn one observation; True if it shows that the world has changed."""
-        changed = not self.scaler.young and self.watch.update(surprise)
+    def learn(self, values: dict[str, float], surprise: float, block: int) -> Change:
+        """Learn one observation; whether the block before has shown that the world has changed."""
+        changed: Change = "" if self.scaler.young else self.watch.update(surprise, block)
         if changed:
             self.scaler.relearn()
         self.scaler.learn_one(values)
@@ -104,6 +105,8 @@ class KindModel:
         self.crossed = [0] * len(CHECKED)
         """How many of them lay beyond each of `CHECKED`."""
         self.changes = 0
+        self.calmed = 0
+        """How many of the changes of regime were to a calmer one."""
         self.last_change = 0
 
     def squashed(self, tails: dict[str, float]) -> dict[str, float]:
@@ -148,6 +151,7 @@ class KindModel:
             ),
             changes=self.changes,
             last_change=self.last_change,
+            calmed=self.calmed,
         )
 
     def take(self, kept: KeptKind) -> None:
@@ -160,7 +164,7 @@ class KindModel:
         self.episodes.open = {tuple(key): (number, peak) for key, number, peak in kept.open}
         self.events, self.values, self.rare_values, self.seeing, self.rare_joints, self.checked = kept.counts[:6]
         self.crossed = list(kept.counts[6:])
-        self.changes, self.last_change = kept.changes, kept.last_change
+        self.changes, self.last_change, self.calmed = kept.changes, kept.last_change, kept.calmed
 
 
 def mean_surprise(tails: dict[str, float]) -> float:

@@ -10,23 +10,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from river import base
 
 from defiwatch.domain.view import ModelRow
+
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 FEATURES = ("volatility_regime", "gap", "oracle_band", "push_interval")
 """What the formula lacks, each about 0 where it lacks nothing: ln(volatility now / its long-run), ln(1 + the largest
 recent move beyond three standard deviations), the feeds' band as a share of the distance, ln(1 + hours between
 pushes)."""
 
-MOST_OPEN = 4000
-"""Cases that are open at once, over all horizons."""
+MOST_OPEN = 600
+"""Cases that are open at once, over all horizons, each of which has the same part of them. Positions on one price path
+are not so many samples: more of them would cost time and teach little."""
 
 EVERY = 0.05
 """A position has a new case after this part of the horizon at the soonest."""
+
+LEAST = 1e-5
+"""Of what the formula says is less likely than this no case is opened; there the correction is that at `LEAST`."""
+
+BLIND = 0.25
+"""A horizon of which more than this part went by unseen in one piece teaches nothing, whatever was seen of it."""
 
 _LOGIT = 12.0
 
@@ -131,6 +142,8 @@ class KeptLiquidations(msgspec.Struct, frozen=True):
     horizons: dict[str, KeptHorizon]
     open: tuple[Case, ...]
     last: dict[str, float]
+    room: dict[str, tuple[float, float]] = {}
+    seen: float | None = None
 
 
 class _Horizon:
@@ -152,36 +165,71 @@ class Liquidations:
         self._models = {name: _Horizon() for name in self.horizons}
         self._open: list[Case] = []
         self._last: dict[str, float] = {}
+        self._most = MOST_OPEN / max(1, len(self.horizons))
+        self._room: dict[str, tuple[float, float]] = {}
+        """By horizon: how many cases may be opened, and as of when."""
+        self._seen = -math.inf
 
     def probability(self, horizon: str, formula: float, x: Mapping[str, float]) -> float:
         """P(crossed within the horizon, if nothing is done), 0..1; the formula's number until something was learnt."""
-        if not 0.0 < formula < 1.0:
-            return formula
         model = self._models[horizon].model
-        return float(model.predict_proba_one({"formula": formula, **x})[True]) if model.weights else formula
+        if not 0.0 < formula < 1.0 or not model.weights:
+            return formula
+        told = float(model.predict_proba_one({"formula": max(formula, LEAST), **x})[True])
+        return told * min(1.0, formula / LEAST)
+
+    def probabilities(self, horizon: str, formulas: Floats, x: Mapping[str, Floats]) -> Floats:
+        """`probability` of many at once."""
+        weights = self._models[horizon].model.weights
+        if not weights:
+            return formulas
+        margin = weights.get("", 0.0) + weights.get("formula", 1.0) * _logits(np.maximum(formulas, LEAST))
+        for name in sorted(x):
+            margin = margin + weights.get(name, 0.0) * np.tanh(x[name])
+        told: Floats = np.minimum(1.0, formulas / LEAST) / (1.0 + np.exp(-np.clip(margin, -_LOGIT, _LOGIT)))
+        return np.where((formulas > 0.0) & (formulas < 1.0), told, formulas)
 
     def open_cases(
         self, key: str, time: float, formulas: Mapping[str, float], x: Mapping[str, float], legs: tuple[FrozenLeg, ...]
     ) -> None:
-        """Freeze a position, for each horizon for which it is time. `formulas`: the barrier formula's P by horizon."""
+        """Freeze a position, for each horizon for which it is time. `formulas`: the barrier formula's P by horizon.
+
+        A horizon's cases are opened at an even pace, so that they are of all hours and short ones not crowded out.
+        """
         for horizon in sorted(formulas):
             formula = formulas[horizon]
             every = self.horizons[horizon] * EVERY
             slot = f"{horizon}|{key}"
-            if not 1e-5 < formula < 1.0 or time < self._last.get(slot, -math.inf) + every:
+            if not LEAST < formula < 1.0 or time < self._last.get(slot, -math.inf) + every:
                 continue
-            if len(self._open) >= MOST_OPEN:
-                return
+            room = self._room_at(horizon, time)
+            if room < 1.0:
+                continue
+            self._room[horizon] = (room - 1.0, time)
             self._last[slot] = time
             told = self.probability(horizon, formula, x)
             due = time + self.horizons[horizon]
             self._open.append(Case(key, horizon, due, formula, told, dict(x), legs))
 
+    def _room_at(self, horizon: str, time: float) -> float:
+        room, since = self._room.get(horizon, (self._most / 10.0, time))
+        return min(self._most, room + (time - since) * self._most / self.horizons[horizon])
+
     def observe(self, time: float, marks: Mapping[str, Mark]) -> None:
-        """Prices and indices as the protocol has them at `time` (confirmed); cases whose horizon is over are learnt."""
+        """Prices and indices as the protocol has them at `time` (confirmed); cases whose horizon is over are learnt.
+
+        Cases of one horizon overlap and share one path of prices: all that are open at once count as one sample.
+
+        Those of which too much went by unseen (`BLIND`) are dropped, crossed or not: to keep those that had crossed
+        would bias P upwards.
+        """
+        before, self._seen = self._seen, time
         standing: list[Case] = []
         over: list[Case] = []
         for case in self._open:
+            length = self.horizons[case.horizon]
+            if min(time, case.due) - max(before, case.due - length) > BLIND * length:
+                continue
             crossed = case.crossed
             if not crossed and time <= case.due and factor_of(case.legs, marks) < 1.0:
                 crossed = True
@@ -189,10 +237,10 @@ class Liquidations:
             (over if time >= case.due else standing).append(now)
         self._open = standing
         together: dict[str, int] = {}
-        for case in over:
+        for case in (*standing, *over):
             together[case.horizon] = together.get(case.horizon, 0) + 1
         for case in over:
-            self._learn(msgspec.structs.replace(case, weight=1.0 / math.sqrt(together[case.horizon])))
+            self._learn(msgspec.structs.replace(case, weight=1.0 / together[case.horizon]))
         if over:
             self._forget(time)
 
@@ -245,7 +293,8 @@ class Liquidations:
             name: KeptHorizon(dict(h.model.weights), dict(h.model.squares), h.n, h.positives, h.brier, h.brier_formula)
             for name, h in self._models.items()
         }
-        return KeptLiquidations(horizons, tuple(self._open), dict(self._last))
+        seen = self._seen if math.isfinite(self._seen) else None
+        return KeptLiquidations(horizons, tuple(self._open), dict(self._last), dict(self._room), seen)
 
     def load(self, kept: KeptLiquidations) -> None:
         """Take up what `dump` gave; horizons that are not asked for now are left aside."""
@@ -257,18 +306,25 @@ class Liquidations:
                 horizon.brier, horizon.brier_formula = saved.brier, saved.brier_formula
         self._open = [case for case in kept.open if case.horizon in self._models]
         self._last = dict(kept.last)
+        self._room = {name: room for name, room in kept.room.items() if name in self._models}
+        self._seen = -math.inf if kept.seen is None else kept.seen
 
 
 def factor_of(legs: Iterable[FrozenLeg], marks: Mapping[str, Mark]) -> float:
     """The health factor of a frozen position at other marks; an asset without a mark stands where it stood."""
-    weighted, debt = [], []
+    weighted = owed = 0.0
     for leg in legs:
-        now = marks.get(leg.asset, leg.mark)
-        move = now.price / leg.mark.price
-        weighted.append(leg.weighted * move * now.supply_index / leg.mark.supply_index)
-        debt.append(leg.debt * move * now.debt_index / leg.mark.debt_index)
-    owed = math.fsum(debt)
-    return math.fsum(weighted) / owed if owed > 0.0 else math.inf
+        then = leg.mark
+        now = marks.get(leg.asset, then)
+        move = now.price / then.price
+        weighted += leg.weighted * move * now.supply_index / then.supply_index
+        owed += leg.debt * move * now.debt_index / then.debt_index
+    return weighted / owed if owed > 0.0 else math.inf
+
+
+def _logits(p: Floats) -> Floats:
+    held = np.clip(p, 1e-9, 1.0 - 1e-9)
+    return np.clip(np.log(held / (1.0 - held)), -_LOGIT, _LOGIT)
 
 
 def logit(p: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,11 +14,17 @@ from defiwatch.domain.units import BPS, UINT256_MAX, WAD, YEAR_S, ratio, to_floa
 from defiwatch.domain.view import ModelRow
 from defiwatch.models.forecasts import Forecasts, Interval, KeptForecasts
 from defiwatch.models.liquidations import FrozenLeg, KeptLiquidations, Liquidations, Mark
-from defiwatch.state.lending.barrier import HORIZONS, p_horizons
-from defiwatch.state.lending.volatility import Variance, Volatilities
+from defiwatch.models.owners import HIGH, OF, KeptOwners, Owners
+from defiwatch.state.lending.barrier import HORIZONS
+from defiwatch.state.lending.chances import p_blended
+from defiwatch.state.lending.pushes import Beat, Rhythm, beat, share_of_distance
+from defiwatch.state.lending.volatility import Variance, Volatilities, name_of
 
 FAST_S = 6.0 * 3600.0
 """Half-life of the volatility that is held against the slow one: the regime."""
+
+LONG_S = 30.0 * 86_400.0
+"""Half-life of the volatility that a week's forecast leans on."""
 
 NEAREST = 3.0
 """Positions above this factor are no cases: nothing would be learnt from them."""
@@ -29,19 +35,27 @@ CASES_S = 300.0
 KNOWN_S = 1800.0
 """Seconds that a position's pairs must have been watched before a probability is told of it."""
 
-PUSH_S = 3600.0
-"""Seconds between two oracle pushes, where nothing else is known."""
+
+_WORTH_A_LOOK = 0.1 * HIGH
+"""Where the formula says less than this, what is told is not high either."""
 
 
 class Scene(msgspec.Struct, frozen=True):
     """What a block showed: prices by asset in one unit, levels by (kind, series), each position, and by mark key
-    ("protocol:market:asset") the yearly rates (supply, borrow) that its balances grow at."""
+    ("protocol:market:asset") the yearly rates (supply, borrow) that its balances grow at, and the rhythm of its price.
+
+    `apart`: the prices of markets that do not count in dollars, each in its own unit, by `name_of`.
+    """
 
     at: BlockRef
     prices: dict[str, float]
     levels: dict[tuple[str, str], float]
     positions: tuple[Position, ...]
     rates: dict[str, tuple[float, float]]
+    rhythms: dict[str, Rhythm] = {}
+    apart: tuple[dict[str, float], ...] = ()
+    seized: tuple[str, ...] = ()
+    """Positions ("protocol:market:account") that were liquidated in the block."""
 
 
 class KeptScene(msgspec.Struct, frozen=True):
@@ -52,6 +66,9 @@ class KeptScene(msgspec.Struct, frozen=True):
     levels: tuple[tuple[str, str, float], ...]
     positions: tuple[Position, ...]
     rates: dict[str, tuple[float, float]]
+    rhythms: dict[str, Rhythm] = {}
+    apart: tuple[dict[str, float], ...] = ()
+    seized: tuple[str, ...] = ()
 
 
 class KeptVolatilities(msgspec.Struct, frozen=True):
@@ -60,6 +77,7 @@ class KeptVolatilities(msgspec.Struct, frozen=True):
     pairs: tuple[tuple[str, str, float, float], ...]
     last: dict[str, tuple[float, float]]
     sampled: float | None
+    gaps: tuple[tuple[str, str, float], ...] = ()
 
 
 class KeptOutlook(msgspec.Struct, frozen=True):
@@ -73,6 +91,8 @@ class KeptOutlook(msgspec.Struct, frozen=True):
     time: float
     opened: float | None
     noted: tuple[KeptScene, ...] = ()
+    owners: KeptOwners | None = None
+    long: KeptVolatilities | None = None
 
 
 class Outlook:
@@ -85,8 +105,11 @@ class Outlook:
     def __init__(self) -> None:
         self.forecasts = Forecasts()
         self.liquidations = Liquidations(HORIZONS)
+        self.owners = Owners()
+        """What owners do; for markets only, never for what an owner is shown."""
         self.slow = Volatilities()
         self.fast = Volatilities(half_life_s=FAST_S)
+        self.long = Volatilities(half_life_s=LONG_S)
         self._marks: dict[str, Mark] = {}
         self._time = 0.0
         self._opened = -math.inf
@@ -108,15 +131,24 @@ class Outlook:
         while self._noted and self._noted[0].at.number <= number:
             self._learn(self._noted.popleft())
 
-    def chances(self, position: Position, *, push_s: float = PUSH_S, drift: float = 0.0) -> dict[str, float]:
-        """P(crossed, if nothing is done) by horizon, 0..1, never falling with the horizon; {} without debt.
+    def observe(self, time: float, prices: Mapping[str, float], apart: Iterable[Mapping[str, float]] = ()) -> None:
+        """Take prices for the running volatilities, as `Volatilities.observe` does, oldest first."""
+        lists = tuple(apart)
+        self.slow.observe(time, prices, lists)
+        self.fast.observe(time, prices, lists)
+        self.long.observe(time, prices, lists)
+
+    def chances(self, position: Position, *, by: Beat | None = None, drift: float = 0.0) -> dict[str, float]:
+        """P(crossed, if nothing is done) by horizon, 0..1, never falling with the horizon; {} without debt. `by`: the
+        rhythm of its prices, the usual one where it is not told.
 
         {} also where the ratio that the position rests on was watched for less than `KNOWN_S`: a prior is no knowledge.
         """
         if self.slow.known(position) < KNOWN_S:
             return {}
-        formulas = self._formulas(position, push_s, drift)
-        x = self._context(position, push_s)
+        rhythm = by or Beat()
+        formulas = self._formulas(position, rhythm.interval, drift)
+        x = self._context(position, rhythm)
         found: dict[str, float] = {}
         least = 0.0
         for name in HORIZONS:
@@ -131,7 +163,7 @@ class Outlook:
 
     def report(self) -> tuple[ModelRow, ...]:
         """The running record of every model of the outlook."""
-        return (*self.forecasts.report(), *self.liquidations.report())
+        return (*self.forecasts.report(), *self.liquidations.report(), *self.owners.report())
 
     def dump(self) -> KeptOutlook:
         """Everything that was learnt, and what is noted and not confirmed yet."""
@@ -145,22 +177,50 @@ class Outlook:
             self._opened if math.isfinite(self._opened) else None,
             tuple(
                 KeptScene(
-                    item.at, item.prices, tuple((*key, v) for key, v in item.levels.items()), item.positions, item.rates
+                    item.at,
+                    item.prices,
+                    tuple((*key, v) for key, v in item.levels.items()),
+                    item.positions,
+                    item.rates,
+                    item.rhythms,
+                    item.apart,
+                    item.seized,
                 )
                 for item in self._noted
             ),
+            long=_kept(self.long),
+            owners=self.owners.dump(),
         )
+
+    def lend(self) -> KeptOutlook:
+        """What was learnt without what is still to be: for others to tell chances by."""
+        kept = self.dump()
+        learnt = msgspec.structs.replace(kept.liquidations, open=(), last={})
+        owners = msgspec.structs.replace(self.owners.dump(), open=(), last={})
+        return msgspec.structs.replace(kept, liquidations=learnt, noted=(), marks={}, owners=owners)
 
     def load(self, kept: KeptOutlook) -> None:
         """Take up what `dump` gave."""
         self.forecasts.load(kept.forecasts)
         self.liquidations.load(kept.liquidations)
+        if kept.owners is not None:
+            self.owners.load(kept.owners)
         _take(self.slow, kept.slow)
         _take(self.fast, kept.fast)
+        _take(self.long, kept.long or kept.slow)
         self._marks, self._time = dict(kept.marks), kept.time
         self._opened = -math.inf if kept.opened is None else kept.opened
         self._noted = deque(
-            Scene(item.at, item.prices, {(k, s): v for k, s, v in item.levels}, item.positions, item.rates)
+            Scene(
+                item.at,
+                item.prices,
+                {(k, s): v for k, s, v in item.levels},
+                item.positions,
+                item.rates,
+                item.rhythms,
+                item.apart,
+                item.seized,
+            )
             for item in kept.noted
         )
 
@@ -174,14 +234,14 @@ class Outlook:
                 self.forecasts.observe("volatility", f"{one}/{other}", time, relative)
         for kind, series in sorted(scene.levels):
             self.forecasts.observe(kind, series, time, scene.levels[kind, series])
-        self.slow.observe(time, scene.prices)
-        self.fast.observe(time, scene.prices)
+        self.observe(time, scene.prices, scene.apart)
         self._mark(scene, time)
         self.liquidations.observe(time, self._marks)
+        self.owners.observe(time, _factors(scene.positions), scene.seized, self._marks)
         if time >= self._opened + CASES_S:
             self._opened = time
-            for position in scene.positions:
-                self._open(position, time)
+            for position in _in_turn(scene.positions, time):
+                self._open(position, time, scene.rhythms)
 
     def _mark(self, scene: Scene, time: float) -> None:
         """Follow prices, and the indices by the rates that held since the block before."""
@@ -203,11 +263,12 @@ class Outlook:
                     before = self._marks.get(key, Mark(0.0))
                     self._marks[key] = Mark(float(leg.price), before.supply_index, before.debt_index)
 
-    def _open(self, position: Position, time: float) -> None:
+    def _open(self, position: Position, time: float, rhythms: Mapping[str, Rhythm]) -> None:
         factor = _factor(position)
         if not 1.0 < factor < NEAREST:
             return
-        formulas = self._formulas(position, PUSH_S, 0.0)
+        rhythm = beat(position, by_asset(position, rhythms))
+        formulas = self._formulas(position, rhythm.interval, 0.0)
         legs = tuple(
             FrozenLeg(
                 key,
@@ -220,28 +281,51 @@ class Outlook:
         )
         if len(legs) == len(position.legs):
             name = f"{position.protocol}:{position.market}:{position.account}"
-            self.liquidations.open_cases(name, time, formulas, self._context(position, PUSH_S), legs)
+            self.liquidations.open_cases(name, time, formulas, self._context(position, rhythm), legs)
+            if formulas.get(OF, 0.0) > _WORTH_A_LOOK:
+                self.owners.watch(name, time, self.chances(position, by=rhythm), legs)
 
     def _formulas(self, position: Position, push_s: float, drift: float) -> dict[str, float]:
         factor = _factor(position)
         if math.isinf(factor) or position.unknown:
             return {}
-        return p_horizons(factor, self.slow.of_position(position), push_s=push_s, drift=drift)
+        running = (volatilities.of_position(position) for volatilities in (self.fast, self.slow, self.long))
+        return p_blended(factor, *running, push_s=push_s, drift=drift)
 
-    def _context(self, position: Position, push_s: float) -> dict[str, float]:
+    def _context(self, position: Position, rhythm: Beat) -> dict[str, float]:
         slow, fast = self.slow.of_position(position), self.fast.of_position(position)
-        regime = math.log(fast / slow) if slow > 0.0 and fast > 0.0 else 0.0
-        return {"volatility_regime": regime, "push_interval": math.log1p(push_s / 3600.0)}
+        return {
+            "volatility_regime": math.log(fast / slow) if slow > 0.0 and fast > 0.0 else 0.0,
+            "gap": self.fast.gap(position),
+            "oracle_band": share_of_distance(position, rhythm.band),
+            "push_interval": math.log1p(rhythm.interval / 3600.0),
+        }
 
 
-def scene(at: BlockRef, positions: Sequence[Position], markets: Iterable[Market], pools: Iterable[Pool]) -> Scene:
-    """What a block shows, from the rows that the protocols give. Prices are those that lending markets use, in USD."""
+def by_asset(position: Position, rhythms: Mapping[str, Rhythm]) -> dict[str, Rhythm]:
+    """The rhythms of a position's assets, of those by mark key."""
+    found = {leg.asset: rhythms.get(mark_key(position, leg.asset)) for leg in position.legs}
+    return {asset: rhythm for asset, rhythm in found.items() if rhythm is not None}
+
+
+def scene(
+    at: BlockRef,
+    positions: Sequence[Position],
+    markets: Iterable[Market],
+    pools: Iterable[Pool],
+    rhythms: Mapping[str, Rhythm] | None = None,
+    seized: Iterable[str] = (),
+) -> Scene:
+    """What a block shows, from the rows that the protocols give. Prices are those that lending markets use."""
     prices: dict[str, float] = {}
+    apart: dict[tuple[str, str], dict[str, float]] = {}
     for position in positions:
-        if position.base == "USD" and not position.unknown:
-            for leg in position.legs:
-                if leg.price > 0:
-                    prices[leg.asset] = to_float(leg.price, position.base_decimals)
+        if position.unknown:
+            continue
+        priced = prices if position.base == "USD" else apart.setdefault((position.protocol, position.market), {})
+        for leg in position.legs:
+            if leg.price > 0:
+                priced[name_of(position, leg.asset)] = to_float(leg.price, position.base_decimals)
     levels: dict[tuple[str, str], float] = {}
     rates: dict[str, tuple[float, float]] = {}
     for market in markets:
@@ -254,7 +338,8 @@ def scene(at: BlockRef, positions: Sequence[Position], markets: Iterable[Market]
             held = to_float(pool.reserves[1], pool.decimals[1])
             held += to_float(pool.reserves[0], pool.decimals[0]) * pool.price
             levels["value", f"{pool.protocol}:{pool.id}"] = held
-    return Scene(at, prices, levels, tuple(positions), rates)
+    ordered = tuple(found for _, found in sorted(apart.items()))
+    return Scene(at, prices, levels, tuple(positions), rates, dict(rhythms or {}), ordered, tuple(seized))
 
 
 def mark_key(position: Position, asset: str) -> str:
@@ -266,6 +351,22 @@ def _factor(position: Position) -> float:
     if position.debt_base == 0 or position.health_factor >= UINT256_MAX:
         return math.inf
     return position.health_factor / WAD
+
+
+def _factors(positions: Iterable[Position]) -> dict[str, float | None]:
+    """The health factor of each with a debt by "protocol:market:account"; None where it cannot be told."""
+    return {
+        f"{position.protocol}:{position.market}:{position.account}": None if position.unknown else _factor(position)
+        for position in positions
+        if position.debt_base or position.unknown
+    }
+
+
+def _in_turn(positions: Sequence[Position], time: float) -> Sequence[Position]:
+    """The positions from another one on at each look, so that where there is room for few cases all have their
+    turn."""
+    start = int(time // CASES_S) * 7919 % len(positions) if positions else 0
+    return (*positions[start:], *positions[:start])
 
 
 def _ratios(positions: Sequence[Position]) -> list[tuple[str, str]]:
@@ -282,12 +383,17 @@ def _ratios(positions: Sequence[Position]) -> list[tuple[str, str]]:
 
 
 def _kept(volatilities: Volatilities) -> KeptVolatilities:
-    pairs = tuple((one, other, v.rate, v.weight) for (one, other), v in sorted(volatilities.pairs.items()))
+    ordered = sorted(volatilities.pairs.items())
+    pairs = tuple((one, other, v.rate, v.weight) for (one, other), v in ordered)
+    gaps = tuple((one, other, v.gap) for (one, other), v in ordered if v.gap > 0.0)
     sampled = volatilities._sampled
-    return KeptVolatilities(pairs, dict(volatilities._last), sampled if math.isfinite(sampled) else None)
+    return KeptVolatilities(pairs, dict(volatilities._last), sampled if math.isfinite(sampled) else None, gaps)
 
 
 def _take(volatilities: Volatilities, kept: KeptVolatilities) -> None:
-    volatilities.pairs = {(one, other): Variance(rate, weight) for one, other, rate, weight in kept.pairs}
+    gaps = {(one, other): gap for one, other, gap in kept.gaps}
+    volatilities.pairs = {
+        (one, other): Variance(rate, weight, gaps.get((one, other), 0.0)) for one, other, rate, weight in kept.pairs
+    }
     volatilities._last = dict(kept.last)
     volatilities._sampled = -math.inf if kept.sampled is None else kept.sampled

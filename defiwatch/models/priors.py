@@ -35,6 +35,26 @@ PRIORS: dict[str, dict[str, Prior]] = {
         "removed": (1e-3, 3e-2, 1e-5),
         "outflow": (1e-3, 1e-2, 1e-5),
     },
+    "feed": {
+        "push": (1e-3, 6e-3, 1e-7),
+        "interval": (1800.0, 20_000.0, 1.0),
+        "pushes": (1.5, 4.0, 0.5),
+        "away": (1e-3, 5e-3, 1e-6),
+    },
+    "market": {
+        "supplied": (1e-4, 5e-3, 1e-9),
+        "withdrawn": (1e-4, 5e-3, 1e-9),
+        "borrowed": (1e-4, 5e-3, 1e-9),
+        "repaid": (1e-4, 5e-3, 1e-9),
+        "liquidated": (1e-3, 2e-2, 1e-9),
+        "drained": (1e-3, 2e-2, 1e-8),
+        "step": (1e-4, 5e-3, 1e-8),
+        "strayed": (3e-3, 3e-2, 1e-7),
+    },
+    "transfer": {
+        "amount": (1.0, 100.0, 1e-9),
+        "moved": (20.0, 1_000.0, 1e-9),
+    },
     "series": {
         "jump": (0.5, 2.0, 1e-4),
         "level": (0.5, 2.0, 1e-4),

@@ -66,12 +66,9 @@ class Models:
                 )
             )
         features = tuple(found)
-        joint, joint_tail = 0.0, 1.0
-        if not kind.forest.blind and features and "joint" not in self.without:
-            joint = kind.forest.score_one(kind.squashed({feature.name: feature.tail for feature in features}))
-            joint_tail = kind.rarity.tail(_thinness(joint))
+        joint, joint_tail = self._see_joint(kind, features)
         score = rarity(obs.kind, features, joint_tail)
-        tail_now, extrapolated = kind.calibrator.tail(score)
+        tail_now, extrapolated = self._calibrated(kind, score)
         return Surprise(
             features=features,
             joint=joint,
@@ -106,13 +103,29 @@ class Models:
         if "joint" not in self.without:
             joint_tail = self._learn_joint(kind, squashed)
         features = tuple(FeatureSurprise(name, values[name], 0.0, 0.0, 0.0, tail) for name, tail in tails.items())
-        kind.count_episode(key[2:], obs.at.time, rarity(obs.kind, features, joint_tail))
-        if own.learn(values, 0.0 if "drift" in self.without else mean_surprise(tails)):
+        self._count(kind, key, obs.at.time, rarity(obs.kind, features, joint_tail))
+        changed = own.learn(values, 0.0 if "drift" in self.without else mean_surprise(tails), obs.at.number)
+        if changed:
             kind.changes += 1
+            kind.calmed += changed == "calm"
             kind.last_change = obs.at.time
         kind.scaler.learn_one(values)
         if "hours" not in self.without:
             kind.hours.learn_one({HOUR: obs.at.time / 3600.0, **{name: obs.values[name] for name in values}})
+
+    def _see_joint(self, kind: KindModel, features: tuple[FeatureSurprise, ...]) -> tuple[float, float]:
+        """(the forest's score of all features together, the tail probability of it); (0, 1) while it sees nothing."""
+        if kind.forest.blind or not features or "joint" in self.without:
+            return 0.0, 1.0
+        joint = kind.forest.score_one(kind.squashed({feature.name: feature.tail for feature in features}))
+        return joint, kind.rarity.tail(_thinness(joint))
+
+    def _calibrated(self, kind: KindModel, score: float) -> tuple[float, bool]:
+        """(P(an episode peaks higher), whether that lies beyond the data)."""
+        return kind.calibrator.tail(score)
+
+    def _count(self, kind: KindModel, key: SubjectKey, time: float, score: float) -> None:
+        kind.count_episode(key[2:], time, score)
 
     def _learn_joint(self, kind: KindModel, squashed: dict[str, float]) -> float:
         """Teach the forest; returns how rare it had found what it is taught."""
@@ -146,7 +159,9 @@ class Models:
             mine = [subject for key, subject in self._subjects.items() if key[0] == name]
             young = sum(subject.scaler.young for subject in mine)
             unrest = sum(subject.watch.unrest > 0 for subject in mine)
-            changed = f", {kind.changes} changes of regime, {unrest} relearning" if kind.changes else ""
+            changed = ""
+            if kind.changes:
+                changed = f", {kind.changes} changes of regime ({kind.calmed} to a calmer one), {unrest} relearning"
             rows.append(
                 ModelRow(
                     name=f"{name} tails",

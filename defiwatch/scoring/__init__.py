@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from defiwatch.scoring.pools import PER_DECADE, assess, assess_drain, assess_pool
+from defiwatch.scoring.pools import assess, assess_drain, assess_pool
 from defiwatch.scoring.positions import (
     PositionJudge,
     PositionTrack,
@@ -14,6 +14,7 @@ from defiwatch.scoring.positions import (
 )
 from defiwatch.scoring.prices import Quoted, assess_deviation
 from defiwatch.scoring.sources import source_gap, source_silent, source_untrusted
+from defiwatch.scoring.unusual import PER_DECADE, assess_unusual
 
 __all__ = [
     "PER_DECADE",
@@ -25,6 +26,7 @@ __all__ = [
     "assess_drain",
     "assess_pool",
     "assess_position",
+    "assess_unusual",
     "correlated",
     "liquidation_executed",
     "nearest",

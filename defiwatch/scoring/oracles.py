@@ -8,7 +8,8 @@ from __future__ import annotations
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import alert_key, short
 from defiwatch.domain.risk import Assessment, Evidence, Feed, Reason, Severity, Subject
-from defiwatch.scoring.points import percent, price, settle, span
+from defiwatch.domain.units import span
+from defiwatch.scoring.points import percent, price, settle
 from defiwatch.state.oracles import DAY_S, SEQUENCER_GRACE_S, Habit, stable
 
 LATE_S = 300.0

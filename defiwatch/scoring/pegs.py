@@ -13,7 +13,8 @@ from defiwatch.config import Alerts
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import ChainId, alert_key, short
 from defiwatch.domain.risk import Assessment, Evidence, Pool, Reason, Severity, Subject
-from defiwatch.scoring.points import allot, percent, price, settle, span
+from defiwatch.domain.units import span
+from defiwatch.scoring.points import allot, percent, price, settle
 from defiwatch.state.pegs import Peg, band
 
 Z_WEIGHT = math.log(2.0) / 4.8
@@ -51,11 +52,14 @@ def assess_peg(
     target: str = "USD",
     sources: int = 1,
     at: BlockRef | None = None,
+    ratio: float = 1.0,
+    par: str = "its peg",
 ) -> Assessment:
     """`price.depeg`: outside its band for three samples and two minutes is told; half an hour, or twice the band, is a
     warning, and so is less where the asset floods its pool; two hours confirm it, and it is critical.
 
-    `sources` is how many agree on the price; a single one is named as such.
+    `sources` is how many agree on the price; a single one is named as such. `ratio`: what one is meant to be worth in
+    the target; `par`: what that is called.
     """
     limit = band(peg, settings.depeg)
     beyond = max(abs(peg.deviation) - limit, 0.0) / max(peg.sigma, 1e-6)
@@ -74,7 +78,7 @@ def assess_peg(
             "price",
             peg.deviation,
             points.get("price", 0.0),
-            f"{percent(abs(peg.deviation))} {side} its peg; up to {percent(limit)} is usual{alone}",
+            f"{percent(abs(peg.deviation))} {side} {par}; up to {percent(limit)} is usual{alone}",
             limit,
         )
     ]
@@ -101,7 +105,8 @@ def assess_peg(
         )
     score, told = settle(reasons)
     severity = _severity(peg, limit, settings)
-    title = f"{symbol}: {price(1.0 + peg.deviation)} {target}, {percent(abs(peg.deviation))} {side} its peg"
+    worth = price(ratio * (1.0 + peg.deviation))
+    title = f"{symbol}: {worth} {target}, {percent(abs(peg.deviation))} {side} {par}"
     if severity == "critical":
         title += f" for {span(peg.span)}"
     return Assessment(
@@ -111,7 +116,7 @@ def assess_peg(
         severity=severity,
         score=score,
         reasons=told,
-        title=title if severity else f"{symbol}: near its peg again",
+        title=title if severity else f"{symbol}: near {par} again",
         evidence=Evidence(block=at.number, block_hash=at.hash or None) if at else Evidence(),
     )
 

@@ -82,12 +82,3 @@ def dollars(usd: float) -> str:
         if size >= bound:
             return f"${usd / bound:.1f}{unit}"
     return f"${usd:,.0f}" if size >= 10.0 else f"${usd:.2f}"
-
-
-def span(seconds: float) -> str:
-    """A time span: 45 s, 12 min, 3.5 h, 2 d."""
-    if seconds < 90.0:
-        return f"{seconds:.0f} s"
-    if seconds < 5400.0:
-        return f"{seconds / 60.0:.0f} min"
-    return f"{seconds / 3600.0:.1f} h" if seconds < 172800.0 else f"{seconds / 86400.0:.0f} d"

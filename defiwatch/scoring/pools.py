@@ -6,70 +6,32 @@ import math
 
 from defiwatch.config import Alerts
 from defiwatch.domain.ids import alert_key
-from defiwatch.domain.learning import GROUPS, JOINT_WEIGHT, FeatureSurprise, Observation, Surprise, decades
-from defiwatch.domain.risk import Assessment, Evidence, Reason, Severity
-from defiwatch.scoring.points import allot, number, percent, settle
-from defiwatch.scoring.words import LOGARITHMS, clause, sentence, shown
-
-PER_DECADE = 26.0
-"""Points per power of ten that a feature is rarer than one in ten: 1 in 5,000 gives the default threshold of 70."""
+from defiwatch.domain.learning import Observation, Surprise
+from defiwatch.domain.risk import Assessment, Reason, Severity
+from defiwatch.scoring.points import allot, percent, settle
+from defiwatch.scoring.unusual import assess_unusual, evidence, title, weigh
+from defiwatch.scoring.words import LOGARITHMS
 
 CRITICAL_MOVE = 0.03
 """An unusual price move of at least this, relative, is critical: who trades or borrows against it loses."""
 
 CRITICAL_SCORE = 90.0
 
-EPISODE_TAIL = 0.05
-"""From which tail probability on a reason says how rare an episode like this is."""
-
 
 def assess(obs: Observation, surprise: Surprise, settings: Alerts) -> tuple[Assessment, ...]:
     """The judgements that one observation leads to, by its kind; none for a kind that is not judged."""
-    if obs.kind in GROUPS:
+    if obs.kind in ("pool", "flow"):
         return (assess_pool(obs, surprise, settings),)
+    if obs.kind in ("feed", "market", "transfer"):
+        return (assess_unusual(obs, surprise, settings),)
     if obs.kind == "drain":
         return (assess_drain(obs, surprise, settings),)
     return ()
 
 
 def assess_pool(obs: Observation, surprise: Surprise, settings: Alerts) -> Assessment:
-    """`pool.anomaly`: the rarest group of features sets the score, the points go to the groups by their rarity.
-
-    The groups measure one event from several sides, so their rarities are not multiplied: that would count it twice.
-    "Unusual against its own history" is no probability of harm.
-    """
-    rarest: dict[str, FeatureSurprise] = {}
-    weights: dict[str, float] = {}
-    by_name = {feature.name: feature for feature in surprise.features}
-    for group, (names, weight) in GROUPS[obs.kind].items():
-        present = [by_name[name] for name in names if name in by_name]
-        if present:
-            rarest[group] = min(present, key=lambda feature: feature.tail)
-            weights[group] = weight * decades(rarest[group].tail)
-    weights["joint"] = JOINT_WEIGHT * decades(surprise.joint_tail)
-    strongest = max(weights.values())
-    points = allot(min(100.0, PER_DECADE * strongest), {name: weight**2 for name, weight in weights.items()})
-    reasons = [
-        Reason(
-            feature.name,
-            _signed(obs, feature),
-            points.get(group, 0.0),
-            sentence(feature, young=surprise.young),
-            shown(feature.name, feature.usual),
-        )
-        for group, feature in rarest.items()
-    ]
-    reasons.append(
-        Reason(
-            "together",
-            surprise.joint,
-            points.get("joint", 0.0),
-            f"its features in this combination are rare among pools (forest {surprise.joint:.2f} of 1)",
-        )
-    )
-    if surprise.rarity > 0.0 and surprise.tail < EPISODE_TAIL:
-        reasons.append(Reason("episode", surprise.tail, 0.0, _episode(surprise)))
-    score, told = settle(reasons)
+    """`pool.anomaly`: the rarest group of features sets the score, the points go to the groups by their rarity."""
+    score, rarest, told, strongest = weigh(obs, surprise)
     return Assessment(
         key=alert_key(obs.subject.chain_id, obs.subject.protocol, obs.subject.id, "anomaly"),
         kind="pool.anomaly",
@@ -77,8 +39,8 @@ def assess_pool(obs: Observation, surprise: Surprise, settings: Alerts) -> Asses
         severity=_severity(obs, score, settings),
         score=score,
         reasons=told,
-        title=_title(obs, rarest, told),
-        evidence=_evidence(obs),
+        title=title(obs, rarest, told),
+        evidence=evidence(obs),
         budgeted=True,
         incident=True,
         aspect="trade" if obs.kind == "pool" else "",
@@ -127,22 +89,8 @@ def assess_drain(obs: Observation, surprise: Surprise, settings: Alerts) -> Asse
         score=score,
         reasons=told,
         title=f"{obs.subject.label}: {percent(left)} of the pool left within {window}",
-        evidence=_evidence(obs),
+        evidence=evidence(obs),
     )
-
-
-def _episode(surprise: Surprise) -> str:
-    """How often a ten-minute episode of a pool is as unusual as this, in words."""
-    once = f"one ten-minute episode in {number(1.0 / surprise.tail)} of pools of this kind is as unusual"
-    return f"{once} (extrapolated beyond the data)" if surprise.extrapolated else once
-
-
-def _signed(obs: Observation, feature: FeatureSurprise) -> float:
-    """A feature as its reason shows it; a price move with its sign where it is known."""
-    if feature.name in LOGARITHMS:
-        fact = "block_move" if feature.name == "close_move" else feature.name
-        return obs.facts.get(fact, shown(feature.name, feature.value))
-    return feature.value
 
 
 def _severity(obs: Observation, score: float, settings: Alerts) -> Severity | None:
@@ -150,21 +98,3 @@ def _severity(obs: Observation, score: float, settings: Alerts) -> Severity | No
         return None
     moves = [abs(math.expm1(obs.values[name])) for name in sorted(LOGARITHMS) if name in obs.values]
     return "critical" if score >= CRITICAL_SCORE or max(moves, default=0.0) >= CRITICAL_MOVE else "warning"
-
-
-def _title(obs: Observation, rarest: dict[str, FeatureSurprise], told: tuple[Reason, ...]) -> str:
-    by_name = {feature.name: feature for feature in rarest.values()}
-    first = next((by_name[reason.name] for reason in told if reason.name in by_name), None)
-    if first is None:
-        unusual = any(reason.points > 0.0 for reason in told)
-        return f"{obs.subject.label}: {'an unusual combination' if unusual else 'as usual'}"
-    return f"{obs.subject.label}: {clause(first.name, first.value)}"
-
-
-def _evidence(obs: Observation) -> Evidence:
-    return Evidence(
-        block=obs.at.number,
-        block_hash=obs.at.hash or None,
-        tx=obs.tx or None,
-        log_index=obs.log_index if obs.log_index >= 0 else None,
-    )

@@ -327,7 +327,7 @@ def _reasons(
     if soonest is not None:
         leg, move = soonest
         points = 12.0 * tight * max(0.0, 1.0 - abs(move) / 0.3) ** 2
-        reasons.append(Reason("distance", move, points, _distance_text(leg, move)))
+        reasons.append(Reason("distance", move, points, _distance_text(leg, move, below=factor < 1.0)))
     if debt is not None and debt > 0.0:
         points = 5.0 * min(1.0, math.log10(1.0 + debt) / 6.0)
         reasons.append(Reason("debt", debt, points, f"{dollars(debt)} of debt"))
@@ -350,10 +350,11 @@ def _jump(before: float, factor: float | None) -> Reason:
     )
 
 
-def _distance_text(leg: Leg, move: float) -> str:
+def _distance_text(leg: Leg, move: float, *, below: bool = False) -> str:
+    comes = "back at 1" if below else "liquidated"
     if move < 0.0:
-        return f"liquidated if {_symbol(leg)} falls {percent(move)[1:]}"
-    return f"liquidated if {_symbol(leg)} rises {percent(move)}"
+        return f"{comes} if {_symbol(leg)} falls {percent(move)[1:]}"
+    return f"{comes} if {_symbol(leg)} rises {percent(move)}"
 
 
 def _title(position: Position, factor: float) -> str:

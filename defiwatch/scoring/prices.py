@@ -12,7 +12,8 @@ from defiwatch.config import Alerts
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import ChainId, alert_key
 from defiwatch.domain.risk import Assessment, Evidence, Reason, Severity, Subject
-from defiwatch.scoring.points import allot, percent, price, settle, span
+from defiwatch.domain.units import span
+from defiwatch.scoring.points import allot, percent, price, settle
 
 PriceSource: TypeAlias = Literal["venue", "oracle", "dex"]
 

@@ -7,7 +7,8 @@ import math
 from defiwatch.config import Alerts, duration
 from defiwatch.domain.ids import ChainId, alert_key
 from defiwatch.domain.risk import Assessment, Evidence, Reason, Severity, Subject
-from defiwatch.scoring.points import settle, span
+from defiwatch.domain.units import span
+from defiwatch.scoring.points import settle
 
 LATE = 5.0
 """Times `silent_after` from which silence is critical."""

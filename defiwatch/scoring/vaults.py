@@ -5,8 +5,8 @@ from __future__ import annotations
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.ids import alert_key
 from defiwatch.domain.risk import Assessment, Evidence, Reason, Severity, Subject, Vault
-from defiwatch.domain.units import to_float
-from defiwatch.scoring.points import dollars, number, percent, settle, span
+from defiwatch.domain.units import span, to_float
+from defiwatch.scoring.points import dollars, number, percent, settle
 from defiwatch.state.vaults import Growth
 
 FALL = 1e-5

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 
 from defiwatch.domain.learning import FeatureSurprise
-from defiwatch.scoring.points import number, percent, span
+from defiwatch.domain.units import span
+from defiwatch.scoring.points import number, percent
 
 
 def _move(clause: str) -> Callable[[float], str]:
@@ -15,6 +16,10 @@ def _move(clause: str) -> Callable[[float], str]:
 
 def _share(clause: str) -> Callable[[float], str]:
     return lambda value: clause.format(percent(value))
+
+
+def _points(clause: str) -> Callable[[float], str]:
+    return lambda value: clause.format(f"{100.0 * value:.2g} points")
 
 
 WORDS: dict[str, tuple[Callable[[float], str], Callable[[float], str]]] = {
@@ -29,10 +34,30 @@ WORDS: dict[str, tuple[Callable[[float], str], Callable[[float], str]]] = {
     "pace": (lambda value: f"{value:.0f} trades so far in one block", number),
     "trades": (lambda value: f"{value:.0f} trades in one block", number),
     "gap": (lambda value: f"first trade for {span(value)}", span),
+    "push": (_move("the answer moved {} in one push"), _move("{}")),
+    "interval": (lambda value: f"{span(value)} between two rounds", span),
+    "pushes": (lambda value: f"{value:.0f} pushes within an hour", number),
+    "away": (_move("the answer is {} off the market"), _move("{}")),
+    "supplied": (_share("{} of all supply came in within one block"), _share("{}")),
+    "withdrawn": (_share("{} of all supply was withdrawn in one block"), _share("{}")),
+    "borrowed": (_share("{} of all supply was borrowed in one block"), _share("{}")),
+    "repaid": (_share("debt of {} of all supply was repaid in one block"), _share("{}")),
+    "liquidated": (_share("liquidators repaid {} of all debt within an hour"), _share("{}")),
+    "drained": (_share("on balance {} of all supply went one way within an hour"), _share("{}")),
+    "step": (_points("utilisation moved by {} in one block"), _points("{}")),
+    "strayed": (_points("utilisation is {} off its own mean"), _points("{}")),
+    "amount": (
+        lambda value: f"one transfer of {number(value)} times the usual",
+        lambda value: f"{number(value)} times",
+    ),
+    "moved": (
+        lambda value: f"as much as {number(value)} usual transfers moved in 10 minutes",
+        lambda value: f"{number(value)} transfers",
+    ),
 }
 """Feature → (what is seen, in words; what is usual, in words)."""
 
-LOGARITHMS = frozenset({"move", "block_move", "close_move", "deviation"})
+LOGARITHMS = frozenset({"move", "block_move", "close_move", "deviation", "push", "away"})
 """Features that are |ln| of a price ratio; reasons show them as a relative change."""
 
 

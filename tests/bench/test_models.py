@@ -86,8 +86,8 @@ def test_ten_thousand_pools_fit(benchmark: Any) -> None:
     """At most 10 KB a pool beside the shared forests; a forest a pool would take 9.9 GB."""
     grown = SubjectModel(SurprisalScaler())
     for obs in trades(1)[:300]:
-        grown.learn(obs.values, 0.4)
-    size = grown.scaler._raw_memory_usage + grown.watch._test._raw_memory_usage
+        grown.learn(obs.values, 0.4, obs.at.number)
+    size = grown.scaler._raw_memory_usage + grown.watch.size
     benchmark.extra_info["bytes_per_pool"] = size
     benchmark.pedantic(grown.scaler.successor, rounds=100)
     assert size <= 10 * 1024

@@ -34,11 +34,28 @@ def told(budget: AlertBudget, world: World, blocks: int, lift: float = 0.0) -> i
     return sum(budget.admits("pool.anomaly", score, world.time) for _ in range(blocks) for score in world.block(lift))
 
 
-@pytest.mark.parametrize(("memory", "pools"), [(0.0, 1), (0.9, 1), (0.0, 5), (0.9, 5)])
+@pytest.mark.parametrize(("memory", "pools"), [(0.0, 1), (0.9, 1), (0.99, 1), (0.0, 5), (0.9, 5), (0.99, 5)])
 def test_a_rate_is_held(memory: float, pools: int) -> None:
     """20 a day over six days: 120 are due."""
     count = told(AlertBudget("20/day", START), World(memory, pools), 43_200)
     assert count == pytest.approx(120, rel=0.25)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_rate_is_held_where_what_is_unusual_comes_in_clusters(seed: int) -> None:
+    """A correlation of 0.99: unusual times of twenty minutes, in which nine of ten alerts that are due must come."""
+    count = told(AlertBudget("100/day", START), World(0.99, 1, seed), 8_640)
+    assert count == pytest.approx(120, rel=0.25)
+
+
+def test_a_long_calm_is_made_up_for_in_part_only() -> None:
+    """A week without anything: 140 were due. Of those at most half come on the next day, and on the one after none."""
+    budget, world = AlertBudget("20/day", START), World(0.0)
+    for _ in range(50_400):
+        world.time += BLOCK_S
+        budget.tracker("pool.anomaly").pass_time(world.time)
+    assert 20 <= told(budget, world, 7_200) <= 90
+    assert told(budget, world, 7_200) <= 40
 
 
 @pytest.mark.parametrize("seed", range(5))

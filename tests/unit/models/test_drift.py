@@ -14,11 +14,20 @@ from defiwatch.models import Models
 from tests.unit.models.test_stage import observed, trades
 
 
-def learnt(rows: list[Observation], without: frozenset[str] = frozenset()) -> Models:
+def learnt(rows: list[Observation], without: frozenset[str] = frozenset(), *, a_block: int = 1) -> Models:
+    """What was learnt of rows, `a_block` of them in each block."""
     models = Models(Settings(), without=without)
-    for obs in rows:
+    for obs in blocks(rows, a_block=a_block):
         models.learn(obs)
     return models
+
+
+def blocks(rows: list[Observation], first: int = 0, *, a_block: int = 1) -> list[Observation]:
+    """The rows, `a_block` of them in each block from `first` on."""
+    return [
+        msgspec.structs.replace(obs, at=BlockRef(1, first + i // a_block, "", obs.at.time))
+        for i, obs in enumerate(rows)
+    ]
 
 
 def test_calm_is_no_change_of_regime() -> None:
@@ -41,7 +50,7 @@ def test_a_change_is_said_and_relearnt_faster() -> None:
     calm, wild = trades(2_000, seed=1), trades(300, seed=2, scale=30.0)
     watching, blind = learnt(calm), learnt(calm, frozenset({"drift"}))
     surprise: dict[str, float] = {"watching": 0.0, "blind": 0.0}
-    for obs in wild:
+    for obs in blocks(wild, 2_000):
         for name, models in (("watching", watching), ("blind", blind)):
             surprise[name] += math.fsum(-math.log10(f.tail) for f in models.score(obs).features)
             models.learn(obs)
@@ -52,6 +61,25 @@ def test_a_change_is_said_and_relearnt_faster() -> None:
     after = [math.fsum(-math.log10(f.tail) for obs in late for f in m.score(obs).features) for m in (watching, blind)]
     assert after[0] < 0.93 * after[1]
     assert surprise["watching"] < surprise["blind"]
+
+
+def test_a_burst_within_a_block_is_one_thing_that_happened() -> None:
+    """Two hundred wild trades in a handful of blocks; the same trades in as many blocks are a change of regime."""
+    rows = [*trades(2_000, seed=1), *trades(200, seed=2, scale=30.0), *trades(60, seed=3)]
+    assert learnt(rows, a_block=40).dump().kinds["pool"].changes == 0
+    assert learnt(rows).dump().kinds["pool"].changes > 0
+
+
+def test_a_calm_is_a_change_too_and_what_it_makes_unusual_is_found_sooner() -> None:
+    loud, quiet = trades(2_000, seed=1, scale=30.0), trades(300, seed=2)
+    watching, blind = learnt([*loud, *quiet]), learnt([*loud, *quiet], frozenset({"drift"}))
+    kept = watching.dump().kinds["pool"]
+    assert kept.calmed == kept.changes == 1
+    assert "1 to a calmer one" in {row.name: row for row in watching.report()}["pool tails"].note
+    odd = trades(40, seed=3, scale=10.0)
+    rare = [math.fsum(-math.log10(f.tail) for obs in odd for f in m.score(obs).features) for m in (watching, blind)]
+    assert rare[0] > 1.02 * rare[1]
+    assert kept.calmed and watching.dump().subjects[0][1].watch.unrest == 0, "a calm is no reason to be cautious"
 
 
 def test_the_hour_of_the_day_is_learnt() -> None:

@@ -17,6 +17,7 @@ from defiwatch.models.forecasts import SteppedForecaster
 from defiwatch.models.forest import EarlyHalfSpaceTrees
 from defiwatch.models.hours import HourProfile
 from defiwatch.models.liquidations import CorrectedProbability
+from defiwatch.models.owners import IdleShare
 from defiwatch.models.priors import PRIORS
 from defiwatch.models.scaler import SurprisalScaler
 
@@ -101,7 +102,7 @@ def test_rivers_checks_with_data(estimator: str, name: str) -> None:
     getattr(common, name)(make(), Swaps(300, squashed=squashed))
 
 
-@pytest.mark.parametrize("make", [TailCalibrator, SteppedForecaster])
+@pytest.mark.parametrize("make", [TailCalibrator, SteppedForecaster, IdleShare])
 @pytest.mark.parametrize(
     "name", [name for name in PLAIN if name not in ("check_tags", "check_pickling_supports_roundtrip")]
 )

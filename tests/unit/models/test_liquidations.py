@@ -20,6 +20,12 @@ def legs(factor: float, price: float) -> tuple[FrozenLeg, ...]:
     return (FrozenLeg("WETH", 100.0 * factor, 0.0, Mark(price)), FrozenLeg("USDC", 0.0, 100.0, Mark(1.0)))
 
 
+def watched(found: Liquidations, start: float, end: float, price: float) -> None:
+    """The price stays where it is, seen every two hours until before `end`."""
+    for step in range(int(start // (2 * HOUR)) + 1, int(end // (2 * HOUR))):
+        found.observe(2 * HOUR * step, {"WETH": Mark(price)})
+
+
 def test_a_frozen_position_moves_with_prices_and_indices() -> None:
     frozen = legs(1.05, 2000.0)
     assert factor_of(frozen, {}) == pytest.approx(1.05)
@@ -35,6 +41,7 @@ def test_both_labels_come_when_the_horizon_is_over_and_not_before() -> None:
     found.observe(HOUR, {"WETH": Mark(90.0)})
     found.observe(2 * HOUR, {"WETH": Mark(120.0)})
     assert (found.open, found.record("24h")[0]) == (2, 0)
+    watched(found, 2 * HOUR, DAY, 120.0)
     found.observe(DAY, {"WETH": Mark(120.0)})
     assert (found.open, found.record("24h")[:2]) == (0, (2, 1))
 
@@ -42,8 +49,20 @@ def test_both_labels_come_when_the_horizon_is_over_and_not_before() -> None:
 def test_what_comes_after_the_horizon_does_not_count() -> None:
     found = Liquidations(HORIZONS)
     found.open_cases("a", 0.0, {"24h": 0.3}, {}, legs(1.02, 100.0))
+    watched(found, 0.0, DAY, 100.0)
     found.observe(DAY + 1.0, {"WETH": Mark(50.0)})
     assert found.record("24h")[:2] == (1, 0)
+
+
+@pytest.mark.parametrize("before", [90.0, 120.0])
+def test_a_horizon_that_went_by_unseen_teaches_nothing_whatever_was_seen_of_it(before: float) -> None:
+    found = Liquidations(HORIZONS)
+    found.open_cases("a", 0.0, {"24h": 0.3}, {}, legs(1.02, 100.0))
+    found.observe(HOUR, {"WETH": Mark(before)})
+    found.observe(8 * HOUR, {"WETH": Mark(120.0)})
+    watched(found, 8 * HOUR, DAY, 120.0)
+    found.observe(DAY, {"WETH": Mark(120.0)})
+    assert (found.open, found.record("24h")[0]) == (0, 0)
 
 
 def test_what_the_owner_does_changes_no_label() -> None:
@@ -52,6 +71,7 @@ def test_what_the_owner_does_changes_no_label() -> None:
     found.open_cases("a", 0.0, {"24h": 0.3}, {}, legs(1.02, 100.0))
     found.open_cases("a", 0.06 * DAY, {"24h": 0.001}, {}, legs(9.0, 100.0))
     found.observe(HOUR, {"WETH": Mark(90.0)})
+    watched(found, HOUR, 2.0 * DAY, 100.0)
     found.observe(2.0 * DAY, {"WETH": Mark(100.0)})
     assert found.record("24h")[:2] == (2, 1)
 

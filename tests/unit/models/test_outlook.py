@@ -11,8 +11,11 @@ import pytest
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.risk import Leg, Position
 from defiwatch.domain.units import WAD
+from defiwatch.models.liquidations import FEATURES
 from defiwatch.models.outlook import KeptOutlook, Outlook, Scene
+from defiwatch.models.outlook import scene as shown
 from defiwatch.state.lending.barrier import HORIZONS
+from defiwatch.state.lending.pushes import Beat, Rhythm
 
 WETH, USDC = "0x" + "01" * 20, "0x" + "02" * 20
 BLOCK_S = 300
@@ -130,3 +133,56 @@ def test_debt_grows_into_a_crossing() -> None:
     n, positives, _, _ = outlook.liquidations.record("24h")
     assert n > 5
     assert positives == n
+
+
+def test_the_corrected_formula_is_told_of_bands_gaps_and_pushes() -> None:
+    """What the formula lacks comes with every case: a feed's band beside the distance, jumps, the pause of pushes."""
+    outlook, rows = Outlook(), scenes(300)
+    rhythms = {f"aave_v3:0xm:{WETH}": Rhythm(720.0, 0.006**2, 0.005, origin="feed", count=90)}
+    for scene in rows:
+        jumped = {WETH: scene.prices[WETH] * (0.7 if scene.at.number > 290 else 1.0), USDC: 1.0}
+        outlook.note(msgspec.structs.replace(scene, prices=jumped, rhythms=rhythms))
+        outlook.confirm(scene.at.number)
+    assert outlook.fast.gap(position(2000.0, 1.1)) > math.log(2.0)
+    assert outlook.slow.gap(msgspec.structs.replace(position(2000.0, 1.1), debt_base=0, legs=())) == 0.0
+    cases = outlook.dump().liquidations.open
+    last = max((case for case in cases if case.horizon == "1h"), key=lambda case: case.due)
+    assert set(last.x) == set(FEATURES)
+    assert last.x["push_interval"] == pytest.approx(math.log1p(720 / 3600), rel=0.01)
+    assert 0.0 < last.x["oracle_band"] < 10.0
+    assert last.x["gap"] > math.log(2.0)
+    assert last.x["gap"] == pytest.approx(outlook.fast.gap(position(2000.0, 1.1)))
+
+
+def test_rarer_pushes_hide_more_crossings() -> None:
+    outlook = learnt(scenes(1500))
+    probe = position(2000.0, 1.03)
+    often, rarely = (outlook.chances(probe, by=Beat(seconds)) for seconds in (60.0, 3600.0))
+    assert often["1h"] > rarely["1h"] > 0.0
+    assert outlook.chances(probe) == rarely
+
+
+def test_a_market_that_counts_in_its_loan_has_chances_by_its_own_ratio() -> None:
+    """Two markets of the same pair, by oracles of their own: one moves, the other's price is fixed."""
+    draw, price = random.Random(5), 2000.0
+    outlook = Outlook()
+
+    def of(market: str, price: float, number: int) -> Position:
+        it = position(price, 1.05, "a", number)
+        loan = msgspec.structs.replace(it.legs[1], price=10**6)
+        held = msgspec.structs.replace(it.legs[0], price=int(price * 10**6))
+        return msgspec.structs.replace(it, market=market, base="USDC", base_decimals=6, legs=(held, loan))
+
+    for number in range(1, 1000):
+        price *= math.exp(0.8 / math.sqrt(31_536_000 / BLOCK_S) * draw.gauss(0.0, 1.0))
+        at = BlockRef(1, number, hex(number), BLOCK_S * number)
+        rows = [of("moving", price, number), of("fixed", 2000.0, number)]
+        outlook.note(shown(at, rows, (), ()))
+        outlook.confirm(number)
+    moving, fixed = of("moving", price, 1000), of("fixed", 2000.0, 1000)
+    assert outlook.slow.of_position(moving) == pytest.approx(0.8, rel=0.2)
+    assert outlook.slow.of_position(fixed) == 0.0
+    assert 0.05 < outlook.chances(moving)["24h"] < 1.0
+    assert outlook.chances(fixed)["24h"] < 1e-4
+    assert outlook.chances(of("other", 2000.0, 1000)) == {}
+    assert outlook.chances(position(2000.0, 1.05)) == {}

@@ -154,4 +154,5 @@ def test_assess_goes_by_kind() -> None:
     values = {"removed": 0.5, "outflow": 0.0}
     assert [a.kind for a in assess(observed(values, "drain"), surprise({}, values), Alerts())] == ["pool.drain"]
     assert [a.kind for a in assess(observed({}, "pool"), surprise({}, {}), Alerts())] == ["pool.anomaly"]
-    assert assess(observed({}, "feed"), surprise({}, {}), Alerts()) == ()
+    assert [a.kind for a in assess(observed({}, "feed"), surprise({}, {}), Alerts())] == ["feed.anomaly"]
+    assert assess(observed({}, "series"), surprise({}, {}), Alerts()) == ()

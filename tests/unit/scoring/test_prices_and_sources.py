@@ -9,8 +9,9 @@ import pytest
 from defiwatch.config import Alerts
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.risk import Assessment, Reason
+from defiwatch.domain.units import span
 from defiwatch.scoring import Quoted, assess_deviation, source_silent
-from defiwatch.scoring.points import allot, dollars, number, percent, price, settle, span
+from defiwatch.scoring.points import allot, dollars, number, percent, price, settle
 
 NOW = 1_700_000_000.0
 ORACLE = Quoted("chainlink", "oracle", 2350.0, NOW - 1800)
