@@ -19,6 +19,8 @@ from defiwatch.domain.frames import (
     Frame,
     HeaderFrame,
     HealthFrame,
+    InputFrame,
+    QuoteFrame,
     ReadsFrame,
     RemovedFrame,
     VerifiedFrame,
@@ -27,12 +29,16 @@ from defiwatch.domain.ids import MARKET, is_address
 from defiwatch.domain.keccak import keccak
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.view import Snapshot, SourceRow
+from defiwatch.engine.costs import TimedModels, TimedOutlook
 from defiwatch.engine.judge import Judge, alert_budget
 from defiwatch.engine.line import Line, LineSettings
 from defiwatch.engine.picture import picture
+from defiwatch.engine.scout import Scout
 from defiwatch.errors import ConfigError, DecodeError, RecordingError, StoreError
+from defiwatch.models import AlertBudget
 from defiwatch.models.checkpoint import Checkpoint
 from defiwatch.protocols.registry import create
+from defiwatch.protocols.spec import Instance
 
 
 class Engine:
@@ -57,6 +63,9 @@ class Engine:
         self.sequence = 0
         self.progress: float | None = None
         self.lines: dict[int, Line] = {}
+        self.scouts: dict[int, Scout] = {}
+        """By chain id: who is at the head while the chain's own line still goes through a gap."""
+        self._ready: dict[int, Scout] = {}
         self.budget = alert_budget(config)
         self._restored: Checkpoint | None = None
         self.sources: dict[str, SourceRow] = {}
@@ -80,19 +89,30 @@ class Engine:
             return []
         if isinstance(frame, BlockFrame | RemovedFrame | ReadsFrame | VerifiedFrame):
             try:
-                alerts = self._chain_line(frame.chain_id).step(frame)
+                alerts = self._of_chain(frame)
             except DecodeError as error:
                 self.notice(f"chain {frame.chain_id}: {error}; the frame was skipped")
                 return []
         else:
             if isinstance(frame, HealthFrame):
                 self._health(frame)
-            alerts = [alert for chain_id in sorted(self.lines) for alert in self.lines[chain_id].step(frame)]
+            alerts = [alert for chain_id in sorted(self.lines) for alert in self._beside(chain_id, frame)]
         return self._tell(alerts)
+
+    def scout(self, chain_id: int) -> Line:
+        """The line of the chain's scout: the one at the head, or the one that will be once its first frame comes."""
+        standing = self.scouts.get(chain_id) or self._ready.get(chain_id)
+        if standing is None:
+            standing = self._ready[chain_id] = self._made_scout(self._chain_line(chain_id))
+        return standing.line
 
     def finish(self) -> list[Alert]:
         """The frames are over: judge what still waits for reads, and say which never came."""
-        alerts = [alert for chain_id in sorted(self.lines) for alert in self.lines[chain_id].settle()]
+        alerts: list[Alert] = []
+        for chain_id in sorted(self.lines):
+            scout = self.scouts.get(chain_id)
+            told = self.lines[chain_id].settle()
+            alerts += told if scout is None else scout.let_through(told) + scout.spoke(scout.line.settle())
         for line in self.lines.values():
             line.intake.tell_missing()
         return self._tell(alerts)
@@ -120,11 +140,14 @@ class Engine:
         """What is to be told and is no alert, each once; handing it out empties it."""
         fresh, self._notices = self._notices, []
         for chain_id in sorted(self.lines):
-            fresh += [
-                f"{self.lines[chain_id].settings.name}: {text}"
-                for text in self.lines[chain_id].intake.book.take_notices()
-            ]
+            lines = [self.lines[chain_id], *(scout.line for scout in (self.scouts.get(chain_id),) if scout)]
+            fresh += [f"{line.settings.name}: {text}" for line in lines for text in line.intake.book.take_notices()]
         return fresh
+
+    @property
+    def midway(self) -> bool:
+        """Whether a chain's head still waits for its reads: a state kept now would resume without them."""
+        return any(line.midway for line in self.lines.values())
 
     def events(self) -> int:
         """Events applied so far, on all chains."""
@@ -140,6 +163,7 @@ class Engine:
             sources=self.sources.values(),
             notices=self.told[-50:],
             events_per_s=self.events_per_s,
+            scouts=self.scouts,
         )
 
     def checkpoint(self, cursor: dict[str, str] | None = None) -> Checkpoint:
@@ -180,6 +204,41 @@ class Engine:
         if count == 0:
             self._notices.append(text)
 
+    def _of_chain(self, frame: BlockFrame | RemovedFrame | ReadsFrame | VerifiedFrame) -> list[Alert]:
+        """A frame of one chain: for its own line, or for its scout."""
+        chain_id = frame.chain_id
+        line = self._chain_line(chain_id)
+        scout = self.scouts.get(chain_id)
+        if not isinstance(frame, VerifiedFrame) and frame.ahead:
+            if isinstance(frame, BlockFrame):
+                line.sign_of_life()
+                if scout is None:
+                    scout = self._ready.pop(chain_id) if chain_id in self._ready else self._made_scout(line)
+                    self.scouts[chain_id] = scout
+                    scout.begin(line, self._private(chain_id))
+            return scout.step(frame) if scout is not None else []
+        alerts = line.step(frame)
+        if scout is None:
+            return alerts
+        if isinstance(frame, VerifiedFrame):
+            scout.line.step(frame)
+        alerts = scout.let_through(alerts)
+        if scout.is_reached(line):
+            alerts += scout.hand_over(line)
+            del self.scouts[chain_id]
+        return alerts
+
+    def _beside(self, chain_id: int, frame: Frame) -> list[Alert]:
+        """A frame that is no chain's, or of a chain's sources: a scout has to do with prices and the user alone."""
+        line, scout = self.lines[chain_id], self.scouts.get(chain_id)
+        alerts = line.step(frame)
+        if scout is None:
+            return alerts
+        scout.line.arrival = line.arrival
+        if not isinstance(frame, QuoteFrame | InputFrame):
+            return scout.let_through(alerts)
+        return scout.let_through(alerts) + scout.spoke(scout.line.step(frame))
+
     def _tell(self, alerts: list[Alert]) -> list[Alert]:
         if self.on_alert is not None:
             for alert in alerts:
@@ -213,7 +272,7 @@ class Engine:
         return next((chain for chain in self.config.chains if chain.chain_id == chain_id), None)
 
     def _add_line(self, chain: Chain, deployments: Sequence[Deployment]) -> None:
-        instances = []
+        instances: list[Instance] = []
         for deployment in deployments:
             try:
                 instances.append(create(chain.chain_id, deployment))
@@ -225,18 +284,32 @@ class Engine:
             chain.chain_id, chain.name, chain.confirmations, chain.journal, chain.block_time or 12.0
         )
         judge = self._judge(settings)
-        if self.mode == "live" and chain.endpoints and all(endpoint.private for endpoint in chain.endpoints):
-            # Only the user's own nodes may be told which wallets are watched; elsewhere they are met like all others.
-            for instance in instances:
-                instance.watch(sorted(wallet.lower() for wallet in self.config.watch.wallets if is_address(wallet)))
+        private = self._private(chain.chain_id)
+        for instance in instances if private else ():
+            instance.watch(private)
         self.lines[chain.chain_id] = Line(settings, instances, judge)
         self._restore(self.lines[chain.chain_id])
+
+    def _private(self, chain_id: int) -> list[str]:
+        """The watched wallets, where all endpoints are the user's own nodes: only they may be told which are watched.
+        Elsewhere wallets are met like all others."""
+        chain = self._configured(chain_id) if self.mode == "live" else None
+        if chain is None or not chain.endpoints or not all(endpoint.private for endpoint in chain.endpoints):
+            return []
+        return sorted(wallet.lower() for wallet in self.config.watch.wallets if is_address(wallet))
+
+    def _made_scout(self, own: Line) -> Scout:
+        """A cold line like the chain's own. Its alert budget is a copy: what the own line may tell stays as it is."""
+        instances = [create(own.settings.chain_id, instance.deployment) for instance in own.intake.instances]
+        budget = alert_budget(self.config)
+        budget.load(self.budget.dump())
+        return Scout(Line(own.settings, instances, self._judge(own.settings, budget)))
 
     def _market(self) -> None:
         settings = LineSettings(MARKET, "market", 0)
         self.lines[MARKET] = Line(settings, (), self._judge(settings))
 
-    def _judge(self, settings: LineSettings) -> Judge:
+    def _judge(self, settings: LineSettings, budget: AlertBudget | None = None) -> Judge:
         depth = max(settings.journal, settings.confirmations + 1)
         return Judge(
             settings.chain_id,
@@ -244,7 +317,9 @@ class Engine:
             self.config,
             depth=depth,
             confirmations=settings.confirmations,
-            budget=self.budget,
+            budget=budget or self.budget,
+            models=TimedModels(self.config.models) if self.mode == "live" else None,
+            outlook=TimedOutlook() if self.mode == "live" else None,
         )
 
     def _chain_line(self, chain_id: int) -> Line:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from defiwatch.domain.ids import Address
+from defiwatch.domain.ids import Address, short
 from defiwatch.domain.risk import Position
 from defiwatch.domain.units import to_float
 from defiwatch.engine.intake import Intake
@@ -25,13 +25,15 @@ MAJORS = 3
 """Assets that are let fall, those with most collateral behind debt first."""
 
 Facts = tuple[tuple[str, str], ...]
+Ladder = tuple[tuple[Address, str, str, tuple[str, ...]], ...]
+"""What falls, by how much in words, what happens then, and what that assumes."""
 Usd = Callable[[Address], float | None]
 
 
 class _Answer:
     """One market's ladder: what is done, what is still to do, and the rows shown."""
 
-    def __init__(self, block: int, todo: list[tuple[Address, float]], facts: Facts) -> None:
+    def __init__(self, block: int, todo: list[tuple[Address, float]], facts: Ladder) -> None:
         self.block = block
         self.todo = todo
         self.found: list[Cascade] = []
@@ -46,11 +48,24 @@ class Falls:
         self._depth = Depth({})
         self._answers: dict[tuple[str, str], _Answer] = {}
 
-    def facts(self, intake: Intake, positions: Sequence[Position], usd: Usd) -> Facts:
-        """Rows for a market's page, from its positions; () where there is no debt.
+    def facts(self, intake: Intake, positions: Sequence[Position], usd: Usd, asset: Address | None = None) -> Facts:
+        """Rows for a market's page, from its positions; () where there is no debt. With `asset`, for the page of one
+        reserve: its own falls, and where those of others are told.
 
         A market of many positions is worked out over several pictures; the rows that it had stay until then.
         """
+        found = self._ladder(intake, positions, usd)
+        mine = [row for row in found if asset in (None, row[0])]
+        rows = [(name, text) for _, name, text, _ in mine]
+        if mine:
+            rows.append(("this assumes", "; ".join(dict.fromkeys(part for row in mine for part in row[3]))))
+        elif found:
+            names = {leg.asset: leg.symbol or short(leg.asset) for position in positions for leg in position.legs}
+            falling = ", ".join(dict.fromkeys(names.get(row[0], short(row[0])) for row in found))
+            rows.append(("what if prices fall", f"on the pages of what falls: {falling}"))
+        return tuple(rows)
+
+    def _ladder(self, intake: Intake, positions: Sequence[Position], usd: Usd) -> Ladder:
         head = intake.head
         if head is None or not positions:
             return ()
@@ -112,8 +127,8 @@ def majors(owing: Sequence[Loan], follows: dict[Address, Address], still: Sequen
     return sorted(held, key=lambda asset: (-held[asset], asset))[:MAJORS]
 
 
-def words(found: Sequence[Cascade], positions: Sequence[Position], usd: Usd) -> Facts:
-    """The ladder as rows, and what it assumes as the last one."""
+def words(found: Sequence[Cascade], positions: Sequence[Position], usd: Usd) -> Ladder:
+    """The ladder in words."""
     names = {leg.asset: (leg.symbol, leg.decimals) for position in positions for leg in position.legs}
 
     def worth(amounts: Amounts) -> float | None:
@@ -121,7 +136,7 @@ def words(found: Sequence[Cascade], positions: Sequence[Position], usd: Usd) -> 
         known = [price * to_float(amount, decimals) for price, amount, decimals in parts if price is not None]
         return math.fsum(known) if len(known) == len(parts) else None
 
-    rows: list[tuple[str, str]] = []
+    rows: list[tuple[Address, str, str, tuple[str, ...]]] = []
     for item in found:
         ends = (item.first, item.pools)
         text = f"{_span([worth(end.repaid) for end in ends])} liquidated"
@@ -132,9 +147,7 @@ def words(found: Sequence[Cascade], positions: Sequence[Position], usd: Usd) -> 
             if item.pools.bad:
                 text += f" ({_span([worth(end.uncovered) for end in ends])} of it without collateral)"
             text += _more(item.pools, item, worth)
-        rows.append((f"if {names[item.asset][0]} falls {item.fall:.0%}", text))
-    if rows:
-        rows.append(("this assumes", "; ".join(dict.fromkeys(part for item in found for part in item.assumes))))
+        rows.append((item.asset, f"if {names[item.asset][0]} falls {item.fall:.0%}", text, tuple(item.assumes)))
     return tuple(rows)
 
 

@@ -83,7 +83,7 @@ class Glimpse:
         `patient`: a block that is so new that a node may not have it yet.
         """
         header = await glance.header(number)
-        self.intake.on_block(BlockFrame(self.chain.chain_id, _alone(header)))
+        self.intake.on_block(BlockFrame(self.chain.chain_id, alone(header)))
         for instance in self.intake.instances:
             if isinstance(instance, MorphoBlue):
                 await self._markets(glance, header, instance)
@@ -143,7 +143,7 @@ class Glimpse:
         while widened and first <= top:
             widened = False
             for frame in await glance.blocks(filters, first, top):
-                self.intake.on_block(msgspec.structs.replace(frame, header=_alone(frame.header)))
+                self.intake.on_block(msgspec.structs.replace(frame, header=alone(frame.header)))
                 # What lasts (a contract, its revision) decides how later events are read.
                 await self._answer(glance, frame.header, lasting=True, patient=False)
                 now = tuple(self.intake.filters())
@@ -159,7 +159,7 @@ class Glimpse:
                     break
         head = self.intake.head
         if head is None or head.number < top:
-            self.intake.on_block(BlockFrame(self.chain.chain_id, _alone(last)))
+            self.intake.on_block(BlockFrame(self.chain.chain_id, alone(last)))
 
     async def _answer(self, glance: Glance, header: Header, *, lasting: bool = False, patient: bool = True) -> None:
         """Make the reads that are open, round by round, but those of other people's accounts. `lasting`: only of what
@@ -196,6 +196,6 @@ def lenders(config: Config, chain: str | None = None) -> list[tuple[Chain, list[
     return found
 
 
-def _alone(header: Header) -> Header:
+def alone(header: Header) -> Header:
     """A header without its parent: blocks without logs are left out, so that two may not follow on each other."""
     return msgspec.structs.replace(header, parent_hash="")

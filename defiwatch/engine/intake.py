@@ -13,9 +13,10 @@ import msgspec
 
 from defiwatch.domain.events import BlockRef, Event, Fact
 from defiwatch.domain.frames import BlockFrame, RawLog, ReadsFrame, RemovedFrame
-from defiwatch.domain.ids import ChainId
+from defiwatch.domain.ids import Address, ChainId
 from defiwatch.domain.units import from_hex
 from defiwatch.errors import DecodeError, ReadError
+from defiwatch.protocols import sources
 from defiwatch.protocols.abi import Call, EventSpec
 from defiwatch.protocols.spec import Instance, LogFilter
 from defiwatch.state.journal import JournaledBook
@@ -141,7 +142,16 @@ class Intake:
         self._read(frame, at)
         return at is head
 
+    def price_sources(self) -> list[Address]:
+        """The contracts that its markets take their prices from, each once."""
+        return sorted({source for instance in self.instances for source in instance.price_sources(self.book).values()})
+
     def _read(self, frame: ReadsFrame, at: BlockRef) -> None:
+        told = [call for call in frame.calls if sources.concerns(call)]
+        asked = set(self.price_sources()) if told else set()
+        for call in told:
+            if call.to.lower() in asked:
+                sources.take(self.book, call)
         for call in frame.calls:
             self._missing.pop((call.to.lower(), call.data[:10].lower()), None)
             for instance in self.instances:

@@ -13,12 +13,12 @@ from defiwatch.domain.events import BadDebt, BlockRef, Fact, Liquidated, Swapped
 from defiwatch.domain.frames import HealthFrame, InputFrame, QuoteFrame
 from defiwatch.domain.ids import MARKET
 from defiwatch.domain.learning import Observation
-from defiwatch.domain.risk import Alert, Assessment, Finality, Pool, Position, Trust
+from defiwatch.domain.risk import Alert, Assessment, Feed, Finality, Pool, Position, Trust
 from defiwatch.domain.units import WAD, to_float
 from defiwatch.engine.intake import Applied, Intake
 from defiwatch.engine.watch import Watch
 from defiwatch.features import Features
-from defiwatch.models import AlertBudget, Models, Outlook, scene
+from defiwatch.models import AlertBudget, Models, Outlook, by_asset, scene
 from defiwatch.protocols.spec import Book
 from defiwatch.scoring import (
     PER_DECADE,
@@ -34,8 +34,12 @@ from defiwatch.scoring import (
 from defiwatch.scoring.positions import far_line
 from defiwatch.state.hours import traded
 from defiwatch.state.lending.insight import base_usd
+from defiwatch.state.lending.paths import Origins
+from defiwatch.state.lending.pushes import Rhythm, beat, follow, priced
 from defiwatch.state.lending.volatility import PRIOR_WEIGHT_S
 from defiwatch.state.prices import Deviation, PriceBook
+
+_UNUSUAL = {"feed": "feed.anomaly", "market": "market.anomaly", "transfer": "flow.whale"}
 
 PositionKey = tuple[str, str, str]
 PoolKey = tuple[str, str]
@@ -58,20 +62,24 @@ class Judge:
         depth: int,
         confirmations: int,
         budget: AlertBudget | None = None,
+        models: Models | None = None,
+        outlook: Outlook | None = None,
     ) -> None:
         self.chain_id = chain_id
         self.name = name
         self.settings = config.alerts
-        self.features = Features(duration(config.alerts.drain_window))
-        self.models = Models(config.models)
-        self.outlook = Outlook()
+        self.models = models or Models(config.models)
+        self.outlook = outlook or Outlook()
         """Forecasts and P(liquidation)."""
         self.budget = budget or alert_budget(config)
         """What the user wants to see of learned alerts; one for all lines."""
         self.alerts = AlertBook(config.alerts, depth=depth)
         self.positions = PositionJudge(config.alerts)
         self.prices = PriceBook(chain_id)
+        self.features = Features(duration(config.alerts.drain_window), self.prices.usd)
         self.watch = Watch(chain_id, config.alerts, self.prices)
+        self.rhythms: dict[str, Rhythm] = {}
+        """How the price of each asset of each market is pushed, by mark key; as of the last look at the positions."""
         self.watched = frozenset(wallet.lower() for wallet in config.watch.wallets)
         self.finality: Finality = "head" if confirmations else "confirmed"
         self.standing: dict[PositionKey, tuple[Position, Assessment | None]] = {}
@@ -120,11 +128,15 @@ class Judge:
 
     def on_positions(
         self, intake: Intake, positions: Sequence[Position], at: BlockRef, now: float, trust: Trust
-    ) -> list[Alert]:
-        """Judge every lending position, then the prices that they and the pools show."""
+    ) -> tuple[tuple[Observation, ...], list[Alert]]:
+        """Judge every lending position, the prices that they and the pools show, and what feeds and markets did.
+
+        Returns what the models are to learn of feeds and markets once the block is confirmed.
+        """
         feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
         pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
         self.prices.refresh(feeds, pools, now, positions)
+        self._listen(intake, positions, feeds, at)
         alerts: list[Alert] = []
         judged: dict[PositionKey, tuple[Position, Assessment | None]] = {}
         for position in positions:
@@ -143,16 +155,41 @@ class Judge:
         self.standing = judged
         markets = [market for instance in intake.instances for market in instance.markets(intake.book, at)]
         vaults = [vault for instance in intake.instances for vault in instance.vaults(intake.book)]
-        self.outlook.note(scene(at, positions, markets, pools))
+        seized = self.features.seized(intake.book, at)
+        self.outlook.note(scene(at, positions, markets, pools, self.rhythms, seized))
         for assessment in self.watch.on_block(intake.book, pools, feeds, markets, vaults, float(at.time), at):
             alerts += self._update(assessment, at, now, trust)
-        return alerts + self._deviations(now, at, trust)
+        oracles = [(feed, self.watch.away(feed)) for feed in feeds]
+        seen = tuple(self.features.on_whole(intake.book, at, oracles, markets, self._looked_at_again()))
+        alerts += self._score(seen, at, now, trust)
+        return seen, alerts + self._deviations(now, at, trust)
+
+    def _looked_at_again(self) -> dict[str, tuple[PoolKey, ...]]:
+        """By kind, what stands as unusual and may have calmed."""
+        return {kind: self.alerts.subjects(alert) for kind, alert in _UNUSUAL.items()}
+
+    def _listen(
+        self, intake: Intake, positions: Sequence[Position], feeds: Sequence[Feed], at: BlockRef, *, learn: bool = True
+    ) -> None:
+        """The rhythm of the markets' prices."""
+        prices = priced(positions)
+        if learn:
+            follow(intake.book, prices, at)
+        origins = Origins(intake.book, intake.instances, feeds, float(at.time))
+        self.rhythms = {":".join(key): origins.rhythm(*key, now.symbol) for key, now in sorted(prices.items())}
+
+    def chances(self, position: Position) -> dict[str, float]:
+        """P(crossed, if nothing is done) by horizon, by the rhythm of the position's own prices; {} while its ratio was
+        not watched long enough."""
+        return self.outlook.chances(position, by=beat(position, by_asset(position, self.rhythms)))
 
     def recall(self, intake: Intake, positions: Sequence[Position], now: float) -> None:
         """After a restart: how the positions stood at the head, and the prices there. Nothing is judged."""
         feeds = [feed for instance in intake.instances for feed in instance.feeds(intake.book)]
         pools = [pool for instance in intake.instances for pool in instance.pools(intake.book)]
         self.prices.refresh(feeds, pools, now, positions)
+        if intake.head is not None:
+            self._listen(intake, positions, feeds, intake.head, learn=False)
         self.standing = {(p.protocol, p.market, p.account): (p, None) for p in positions}
 
     def on_quote(self, book: Book, frame: QuoteFrame, now: float, at: BlockRef | None) -> list[Alert]:
@@ -253,7 +290,7 @@ class Judge:
         if not 0 < position.health_factor < far_line(self.settings) * WAD or position.debt_base == 0:
             return None
         known = self.outlook.slow.known(position)
-        return self.outlook.chances(position) if PRIOR_WEIGHT_S <= known < math.inf else None
+        return self.chances(position) if PRIOR_WEIGHT_S <= known < math.inf else None
 
     def _gone(
         self, judged: dict[PositionKey, tuple[Position, Assessment | None]], at: BlockRef, now: float, trust: Trust

@@ -11,7 +11,9 @@ from defiwatch.domain.events import BlockRef
 from defiwatch.domain.keccak import keccak
 from defiwatch.domain.learning import Observation
 from defiwatch.engine.core import Engine
+from defiwatch.engine.learnt import write_learnt
 from defiwatch.engine.line import Line
+from defiwatch.engine.searches import Search
 from defiwatch.errors import StoreError
 from defiwatch.models.checkpoint import pack, unpack
 from defiwatch.sinks.ledger import FILE_NAME, Kept, KeptChain, LedgerStore
@@ -25,6 +27,7 @@ class Keeper:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self._engine = engine
+        self._folder = folder
         self._store = LedgerStore(folder / FILE_NAME)
         self.resumed = False
 
@@ -43,6 +46,7 @@ class Keeper:
         """Write what changed, in one transaction. StoreError if the disk refuses."""
         chains, meta = gather(self._engine)
         self._store.save(chains, meta)
+        write_learnt(self._folder, self._engine)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -64,6 +68,8 @@ class _LineState(msgspec.Struct, frozen=True):
     events: int
     reorgs: int
     limits: dict[str, int] = {}
+    searches: tuple[Search, ...] = ()
+    midway: bool = False
 
 
 def fingerprint(engine: Engine) -> bytes:
@@ -97,6 +103,8 @@ def _state(line: Line) -> _LineState:
         events=line.intake.events,
         reorgs=line.intake.reorgs,
         limits=dict(line.limits),
+        searches=line.searches.dump(),
+        midway=line.midway,
     )
 
 
@@ -126,8 +134,9 @@ def _take_up(line: Line, state: _LineState) -> None:
     line.judge.alerts.load(msgspec.json.decode(state.alerts))
     line.judge.traded.update(state.traded)
     line.limits.update(state.limits)
+    line.searches.load(state.searches, line.intake.resyncs)
     line.intake.events, line.intake.reorgs = state.events, state.reorgs
-    line.resume(state.clock, [(item.at, item.observations) for item in state.owed])
+    line.resume(state.clock, [(item.at, item.observations) for item in state.owed], midway=state.midway)
 
 
 def _models(engine: Engine, meta: Mapping[str, bytes]) -> None:

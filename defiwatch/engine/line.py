@@ -34,6 +34,8 @@ from defiwatch.domain.risk import Alert, Position, Trust
 from defiwatch.engine.falls import Falls
 from defiwatch.engine.intake import Intake, block_ref
 from defiwatch.engine.judge import Judge
+from defiwatch.engine.searches import Searches, origin
+from defiwatch.protocols import sources
 from defiwatch.protocols.abi import Call
 from defiwatch.protocols.spec import Instance, LogFilter, Scan
 
@@ -73,12 +75,16 @@ class Line:
         self._check_at = 0
         self.limits: dict[str, int] = {}
         """What the chain's collector learnt of its endpoints; kept with the state, no part of it."""
+        self.searches = Searches()
+        """How far the searches through history have come; kept with the state."""
         self.warming: float | None = None
         """How much of the warm-up is done, 0..1; None once it is over."""
         self.kept: dict[str, tuple[object, Any]] = {}
         """What pictures work out once for each look at the positions: name → (what it is of, result)."""
         self._unlearnt: deque[tuple[BlockRef, tuple[Observation, ...]]] = deque()
         self._open = False
+        self.judged = -1
+        """The height of the newest block whose positions were judged; -1 before the first."""
 
     # What a collector asks.
 
@@ -87,25 +93,36 @@ class Line:
         return self.intake.filters()
 
     def wants(self) -> Sequence[Call]:
-        """The reads still open at the head; every `CHECK_EVERY` blocks those too that only confirm."""
+        """The reads still open at the head, what its markets' price sources are, and every `CHECK_EVERY` blocks what
+        only confirms. Nothing is held up by the last two."""
         return (*self.intake.wants(), *self._checks())
 
     def _checks(self) -> Sequence[Call]:
-        head = self.intake.head
-        if head is None or head.number < self._check_at:
+        head, book = self.intake.head, self.intake.book
+        if head is None:
             return ()
-        return [call for instance in self.intake.instances for call in instance.checks(self.intake.book, head)]
+        origins = self.intake.price_sources()
+        found = sources.unasked(book, origins)
+        if head.number >= self._check_at:
+            found += [call for instance in self.intake.instances for call in instance.checks(book, head)]
+            found += sources.changing(book, origins)
+        return found
 
     def scans(self) -> Sequence[Scan]:
-        """The history that is still open."""
+        """The history that is still open, from where it was left."""
         searching = [instance for instance in self.intake.instances if instance.deployment.scan]
-        return [scan for instance in searching for scan in instance.scans(self.intake.book)]
+        wanted = [scan for instance in searching for scan in instance.scans(self.intake.book)]
+        return self.searches.open(wanted, self.intake.head, self.intake.resyncs)
+
+    def searched(self, scan: Scan, first: int) -> None:
+        """Everything of a scan from the block `first` on is searched and read."""
+        self.searches.note(scan, first)
 
     def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:
         """The calls that a piece of history leads to."""
         calls: dict[Call, None] = {}
         for instance in self.intake.instances:
-            if any(open_scan.key == scan.key for open_scan in instance.scans(self.intake.book)):
+            if any(one.key == origin(scan.key) for one in instance.scans(self.intake.book)):
                 calls.update(dict.fromkeys(instance.on_scan(self.intake.book, scan, logs)))
         return tuple(calls)
 
@@ -120,9 +137,17 @@ class Line:
         """What the models are to learn once its block is confirmed, oldest first."""
         return tuple(self._unlearnt)
 
-    def resume(self, clock: float, owed: Sequence[tuple[BlockRef, tuple[Observation, ...]]]) -> None:
+    @property
+    def midway(self) -> bool:
+        """Whether the head's positions still wait for reads."""
+        return self._open
+
+    def resume(
+        self, clock: float, owed: Sequence[tuple[BlockRef, tuple[Observation, ...]]], *, midway: bool = False
+    ) -> None:
         """Go on from a kept state; the book, the alerts and the models were taken up already."""
         self.clock.advance(clock)
+        self._open = midway
         self._unlearnt.extend(owed)
         self.judge.recall(self.intake, self.positions(), self.clock.now)
 
@@ -156,6 +181,10 @@ class Line:
             self.judge.on_input(frame, self.clock.now)
         return []
 
+    def sign_of_life(self) -> None:
+        """A block of the chain came, if not for this line."""
+        self.last_block_seen = self.arrival or None
+
     def settle(self) -> list[Alert]:
         """Judge the head's positions if they still wait for reads that did not come."""
         head = self.intake.head
@@ -186,7 +215,7 @@ class Line:
         if at is None:
             return alerts
         self.clock.advance(at.time)
-        self.last_block_seen = self.arrival or None
+        self.sign_of_life()
         self.judge.on_new_block(at)
         observations, judged = self.judge.on_events(self.intake, taken.applied, at, self.clock.now, self.trust_of(at))
         alerts += judged
@@ -208,7 +237,11 @@ class Line:
 
     def _judge_positions(self, at: BlockRef) -> list[Alert]:
         self._open = False
-        return self.judge.on_positions(self.intake, self.positions(at), at, self.clock.now, self.trust_of(at))
+        self.judged = at.number
+        seen, alerts = self.judge.on_positions(self.intake, self.positions(at), at, self.clock.now, self.trust_of(at))
+        if seen:
+            self._unlearnt.append((at, seen))
+        return alerts
 
     def _undo(self, undone: Sequence[BlockRef]) -> list[Alert]:
         alerts: list[Alert] = []

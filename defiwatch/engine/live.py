@@ -1,18 +1,22 @@
-"""Live: the configured collectors, each a task, all emitting into one engine."""
+"""Live: the configured collectors, all emitting into one engine."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 
 from defiwatch.collectors.chain import ChainCollector, Progress
-from defiwatch.collectors.quotes import collect_quotes
-from defiwatch.collectors.ticker import tick
+from defiwatch.collectors.quotes import collectors
+from defiwatch.collectors.seam import Emit
+from defiwatch.collectors.supervise import supervise
+from defiwatch.collectors.ticker import Ticker
 from defiwatch.config import Chain
-from defiwatch.domain.frames import Frame
+from defiwatch.domain.events import BlockRef
+from defiwatch.domain.frames import Frame, RawLog
 from defiwatch.engine.core import Engine
 from defiwatch.errors import ConfigError, SourceError
+from defiwatch.protocols.abi import Call
+from defiwatch.protocols.spec import LogFilter, Scan
 
 OnProgress = Callable[[Progress], None]
 
@@ -29,7 +33,7 @@ async def run_live(
     """Collect until `stop` is set, for `duration` seconds, or up to the head (`once`).
 
     SourceError if no endpoint of any chain could ever be reached; a chain that fails while another runs is told as a
-    notice. ConfigError if no chain is configured.
+    notice and, unless `once`, tried again. ConfigError if no chain is configured.
     """
     chains = [chain for chain in engine.config.chains if chain.rpc]
     if not chains:
@@ -39,72 +43,92 @@ async def run_live(
         engine.feed(frame)
         await asyncio.sleep(0)
 
-    running = {
-        asyncio.create_task(
-            _chain(engine, chain, emit, lookback=lookback, once=once, on_progress=on_progress), name=chain.name
-        )
-        for chain in chains
-    }
-    beside = [asyncio.create_task(tick(emit)), asyncio.create_task(stop.wait())]
-    if engine.config.quotes.enabled():
-        beside.append(asyncio.create_task(_quotes(engine, emit), name="quotes"))
-    deadline = None if duration is None else asyncio.get_running_loop().time() + duration
-    faults: list[SourceError] = []
+    following = [_ChainRun(engine, chain, emit, lookback, once=once, on_progress=on_progress) for chain in chains]
+    beside = [Ticker(emit), *collectors(engine.config.quotes, emit)]
+    running = asyncio.create_task(supervise(following, beside, emit, restart=not once))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        while running and not stop.is_set():
-            left = None if deadline is None else deadline - asyncio.get_running_loop().time()
-            if left is not None and left <= 0:
-                break
-            done, _ = await asyncio.wait({*running, *beside}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            for task in done & running:
-                running.discard(task)
-                try:
-                    task.result()
-                except SourceError as error:
-                    faults.append(error)
-                    if running:
-                        engine.notice(f"{task.get_name()}: {error}")
-            for task in done & set(beside):
-                if not stop.is_set():
-                    task.result()
-        if len(faults) == len(chains):
-            raise faults[0]
+        await asyncio.wait({running, stopping}, timeout=duration, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
     finally:
-        for task in (*running, *beside):
+        for task in (running, stopping):
             task.cancel()
-        for task in (*running, *beside):
-            with contextlib.suppress(asyncio.CancelledError, SourceError):
-                await task
+        await asyncio.gather(running, stopping, return_exceptions=True)
     engine.finish()
 
 
-async def _chain(
-    engine: Engine,
-    chain: Chain,
-    emit: Callable[[Frame], Awaitable[None]],
-    *,
-    lookback: int,
-    once: bool,
-    on_progress: OnProgress | None,
-) -> None:
-    line = engine.lines[chain.chain_id]
+class _ChainRun:
+    """One chain's collector, made anew at every start. Implements `seam.Collector`."""
 
-    def progress(now: Progress) -> None:
+    def __init__(
+        self, engine: Engine, chain: Chain, emit: Emit, lookback: int, *, once: bool, on_progress: OnProgress | None
+    ) -> None:
+        self._engine = engine
+        self._chain = chain
+        self._emit = emit
+        self._lookback = lookback
+        self._once = once
+        self._on_progress = on_progress
+
+    @property
+    def name(self) -> str:
+        """The chain's name."""
+        return self._chain.name
+
+    async def run(self) -> None:
+        """Collect until cancelled, or up to the head."""
+        line = self._engine.lines[self._chain.chain_id]
+        collector = ChainCollector(
+            self._chain,
+            line,
+            self._emit,
+            lookback=self._lookback,
+            on_progress=self._progress,
+            until_head=self._once,
+            limits=line.limits,
+            ahead=_Ahead(self._engine, self._chain.chain_id),
+        )
+        try:
+            await collector.run()
+        except SourceError as error:
+            if len(self._engine.config.chains) > 1:
+                self._engine.notice(f"{self.name}: {error}")
+            raise
+
+    def _progress(self, now: Progress) -> None:
+        line = self._engine.lines[self._chain.chain_id]
         line.warming = min(1.0, now.done / now.total) if now.total and now.done < now.total else None
-        if on_progress is not None:
-            on_progress(now)
-
-    collector = ChainCollector(
-        chain, line, emit, lookback=lookback, on_progress=progress, until_head=once, limits=line.limits
-    )
-    await collector.run()
+        if self._on_progress is not None:
+            self._on_progress(now)
 
 
-async def _quotes(engine: Engine, emit: Callable[[Frame], Awaitable[None]]) -> None:
-    """The price venues. They are beside the chains: without them the run goes on."""
-    try:
-        await collect_quotes(engine.config.quotes, emit)
-    except* SourceError as group:
-        for error in group.exceptions:
-            engine.notice(f"quotes: {error}")
-    await asyncio.Event().wait()
+class _Ahead:
+    """What a chain's scout needs. It searches no history and stands on nothing. Implements `seam.Needs`."""
+
+    def __init__(self, engine: Engine, chain_id: int) -> None:
+        self._engine = engine
+        self._chain_id = chain_id
+
+    def filters(self) -> Sequence[LogFilter]:
+        """The logs that it asks for."""
+        return self._engine.scout(self._chain_id).filters()
+
+    def wants(self) -> Sequence[Call]:
+        """The reads still open at the head."""
+        return self._engine.scout(self._chain_id).wants()
+
+    def scans(self) -> Sequence[Scan]:
+        """None: what only history tells is the own line's to find."""
+        return ()
+
+    def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:  # noqa: ARG002 - there are none
+        """Nothing."""
+        return ()
+
+    def searched(self, scan: Scan, first: int) -> None:
+        """Nothing."""
+
+    def blocks(self) -> Sequence[BlockRef]:
+        """None: it begins at the head."""
+        return ()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from defiwatch.domain.ids import Address, short
 from defiwatch.domain.risk import Market, Position
 from defiwatch.domain.units import WAD, to_float
 from defiwatch.domain.view import MarketRow
+from defiwatch.engine.lending import Lending, chances_of
 from defiwatch.engine.line import Line
+from defiwatch.models import Owners
+from defiwatch.models.outlook import NEAREST
+from defiwatch.state.lending.barrier import HORIZONS
 from defiwatch.state.lending.insight import base_usd
 from defiwatch.state.lending.ladder import STEPS, Matrix
 from defiwatch.state.lending.markets import concentration, debts_in, usage
+from defiwatch.state.lending.paths import Origins, phrase
 from defiwatch.state.prices import PEGGED, PriceBook
 
 AT_RISK = WAD * 105 // 100
@@ -41,26 +46,43 @@ def _rows(line: Line, positions: Iterable[Position]) -> Iterable[MarketRow]:
     groups: dict[tuple[str, str], list[Position]] = {}
     for position in positions:
         groups.setdefault((position.protocol, position.market), []).append(position)
-    books = {key: _Borrowers(found, line.judge.prices) for key, found in groups.items()}
-    nobody = _Borrowers([], line.judge.prices)
+    lending, chances = Lending.of(line, line.judge.settings.health_factor_safe), chances_of(line)
+    books = {key: _Borrowers(found, line.judge.prices, chances) for key, found in groups.items()}
+    nobody = _Borrowers([], line.judge.prices, _nothing)
     for instance in line.intake.instances:
         for market in instance.markets(line.intake.book, head):
             if market.unknown and not market.supplied:
                 continue
-            yield _row(line, market, books.get((market.protocol, market.id.split(":")[0]), nobody))
+            borrowers = books.get((market.protocol, market.id.split(":")[0]), nobody)
+            yield _row(line, market, borrowers, lending.origins if lending is not None else None)
 
 
 class _Borrowers:
-    """What the positions of one lending market add up to, in dollars by debt asset."""
+    """What the positions of one lending market add up to, in dollars by debt asset.
 
-    def __init__(self, positions: list[Position], prices: PriceBook) -> None:
+    `chances`: a position's P(liquidated, if nothing is done) by horizon, {} where it cannot be told.
+    """
+
+    def __init__(
+        self,
+        positions: list[Position],
+        prices: PriceBook,
+        chances: Callable[[Position], Mapping[str, float]],
+    ) -> None:
         self.positions = [position for position in positions if not position.unknown]
         self.unit = base_usd(self.positions[0], prices) if self.positions else None
         self.decimals = self.positions[0].base_decimals if self.positions else 0
         self.at_risk: dict[Address, list[float]] = {}
         self.bad: dict[Address, list[float]] = {}
         self.count: dict[Address, int] = {}
+        self.likely: dict[Address, dict[str, list[float]]] = {}
+        """By debt asset and horizon, each position's debt times its chance."""
+        self.below: dict[Address, list[float]] = {}
+        """By debt asset, the debt of positions that can be liquidated now."""
+        self.untold: dict[Address, list[float]] = {}
+        """Debt near enough to be liquidated whose chance cannot be told."""
         for position in self.positions:
+            self._expect(position, chances)
             lacking = max(0, position.debt_base - position.collateral_base)
             for leg in position.legs:
                 if leg.debt_base:
@@ -71,6 +93,31 @@ class _Borrowers:
                         part = lacking * leg.debt_base // position.debt_base
                         self.bad.setdefault(leg.asset, []).append(self.usd(part))
         self._matrix: Matrix | None = None
+
+    def _expect(self, position: Position, chances: Callable[[Position], Mapping[str, float]]) -> None:
+        if position.debt_base == 0 or position.health_factor >= NEAREST * WAD:
+            return
+        crossed = position.health_factor < WAD
+        by_horizon = {} if crossed else chances(position)
+        for leg in position.legs:
+            debt = self.usd(leg.debt_base)
+            if not debt:
+                continue
+            if crossed or not by_horizon:
+                (self.below if crossed else self.untold).setdefault(leg.asset, []).append(debt)
+            for horizon, chance in by_horizon.items():
+                self.likely.setdefault(leg.asset, {}).setdefault(horizon, []).append(chance * debt)
+
+    def expected(self, asset: Address, owners: Owners) -> dict[str, float]:
+        """Dollars of debt in an asset whose liquidation is to be expected, by horizon; {} where nothing can be told.
+
+        What is below 1 counts whole; the rest by its chance if nothing is done, and how often owners do nothing.
+        """
+        below, likely = math.fsum(self.below.get(asset, ())), self.likely.get(asset, {})
+        if not below and not likely:
+            return {}
+        idle = owners.expected({horizon: math.fsum(likely.get(horizon, ())) for horizon in HORIZONS})
+        return {horizon: below + idle[horizon] for horizon in HORIZONS}
 
     def usd(self, base: int) -> float:
         """An amount in base currency as dollars; 0.0 where its currency has no price."""
@@ -83,13 +130,17 @@ class _Borrowers:
         scale = (self.unit or 0.0) / 10.0**self.decimals
         return [(rung.fall, rung.debt * scale) for rung in self._matrix.ladder(betas)]
 
+    def held(self, asset: Address) -> int:
+        """How much of an asset secures debt, in base currency."""
+        return sum(leg.collateral_base for one in self.positions for leg in one.legs if leg.asset == asset)
+
     def assets(self) -> dict[Address, str]:
         """Every asset used as collateral, with its symbol."""
         found = {leg.asset: leg.symbol for position in self.positions for leg in position.legs if leg.collateral_base}
         return dict(sorted(found.items()))
 
 
-def _row(line: Line, market: Market, borrowers: _Borrowers) -> MarketRow:
+def _row(line: Line, market: Market, borrowers: _Borrowers, origins: Origins | None) -> MarketRow:
     used = usage(market)
     price = _price(line, market)
     return MarketRow(
@@ -108,7 +159,8 @@ def _row(line: Line, market: Market, borrowers: _Borrowers) -> MarketRow:
         block=market.block,
         time=float(market.time),
         source=line.settings.name,
-        facts=tuple(_facts(line, market, borrowers, price)),
+        facts=tuple(_facts(line, market, borrowers, origins, price)),
+        expected_liquidations_usd=borrowers.expected(market.asset, line.judge.outlook.owners),
     )
 
 
@@ -119,7 +171,9 @@ def _price(line: Line, market: Market) -> float:
     return line.judge.prices.usd(market.asset) or 0.0
 
 
-def _facts(line: Line, market: Market, borrowers: _Borrowers, price: float) -> Iterable[tuple[str, str]]:
+def _facts(
+    line: Line, market: Market, borrowers: _Borrowers, origins: Origins | None, price: float
+) -> Iterable[tuple[str, str]]:
     used = usage(market)
 
     def amount(units: int) -> str:
@@ -127,7 +181,7 @@ def _facts(line: Line, market: Market, borrowers: _Borrowers, price: float) -> I
         return f"{worth:,.6g} {market.symbol}" + (f" (${worth * price:,.0f})" if price else "")
 
     if used.completeness is not None:
-        yield "completeness", f"{min(1.0, used.completeness):.1%} of debt known"
+        yield "completeness", f"{known_share(used.completeness)} of debt known"
     share = "" if used.withdrawable_share is None else f", {used.withdrawable_share:.0%} of the supply"
     yield "can be withdrawn now", amount(used.withdrawable) + share
     for name, part, left in (
@@ -144,18 +198,59 @@ def _facts(line: Line, market: Market, borrowers: _Borrowers, price: float) -> I
         yield "state", ", ".join(flags)
     if market.unknown:
         yield "unknown", market.unknown
+    yield from _oracle(market, borrowers, origins)
     if borrowers.unit is None or not borrowers.positions:
         return
-    yield from line.falls.facts(line.intake, borrowers.positions, line.judge.prices.usd)
+    reserve = market.asset if ":" in market.id else None
+    yield from line.falls.facts(line.intake, borrowers.positions, line.judge.prices.usd, reserve)
     if borrowers.count.get(market.asset):
         owed = concentration(debts_in(borrowers.positions, market.asset))
         yield "borrowers", f"{owed.borrowers}, the largest {len(owed.top)} owe {owed.top_share:.0%}"
+    yield from _expected(line, market, borrowers)
     collateral = borrowers.assets()
     if market.asset in collateral:
         yield f"debt at risk if {market.symbol} falls", _ladder(borrowers, {market.asset: 1.0})
     volatile = {asset: 1.0 for asset in collateral if line.judge.prices.asset_of(asset) not in _PEGGED_USD}
-    if len(volatile) > 1:
+    first = min(volatile, key=lambda asset: (-borrowers.held(asset), asset), default=None)
+    if len(volatile) > 1 and reserve in (None, first):
         yield "debt at risk if all but stables fall", _ladder(borrowers, volatile)
+
+
+def known_share(share: float) -> str:
+    """How much is known, in words: 100 % only where nothing is missing."""
+    return "100 %" if share >= 1.0 else f"{math.floor(share * 1000.0) / 10.0:.1f} %"
+
+
+def _oracle(market: Market, borrowers: _Borrowers, origins: Origins | None) -> Iterable[tuple[str, str]]:
+    """How the prices come that the market uses: a reserve's own, or all that a market of one loan takes."""
+    if origins is None:
+        return
+    where, _, reserve = market.id.partition(":")
+    names = {**borrowers.assets(), market.asset: market.symbol}
+    for asset in origins.assets(market.protocol, where):
+        if reserve in ("", asset):
+            price = market.price if reserve else 0
+            path = origins.path(market.protocol, where, asset, names.get(asset, ""), price)
+            yield "oracle", phrase(path)
+
+
+def _expected(line: Line, market: Market, borrowers: _Borrowers) -> Iterable[tuple[str, str]]:
+    """What is to be expected of liquidations, and what that rests on."""
+    owners = line.judge.outlook.owners
+    expected = borrowers.expected(market.asset, owners)
+    if not expected:
+        return
+    share = owners.share
+    seen = f"{share.n} crossing{'s' if share.n != 1 else ''} seen" if share.n else "a guess, no crossing was seen yet"
+    told = ", ".join(f"{horizon} ${amount:,.0f}" for horizon, amount in expected.items())
+    yield "expected liquidations", f"{told} of debt, if {share.get():.0%} of owners do nothing ({seen})"
+    untold = math.fsum(borrowers.untold.get(market.asset, ()))
+    if untold:
+        yield "not in that", f"${untold:,.0f} of debt whose prices were not watched for long enough"
+
+
+def _nothing(_: Position) -> Mapping[str, float]:
+    return {}
 
 
 _PEGGED_USD = frozenset(asset for asset, target in PEGGED.items() if target == "USD")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from defiwatch.domain.ids import MARKET, short
-from defiwatch.domain.risk import Leg, Pool, Position
+from defiwatch.domain.risk import Alert, Leg, Pool, Position
 from defiwatch.domain.units import UINT256_MAX, WAD, to_float
 from defiwatch.domain.view import (
     SNAPSHOT_SCHEMA,
     AlertRow,
     AssetRow,
     ChainRow,
+    MarketRow,
     ModelRow,
     PoolRow,
     PositionRow,
@@ -20,15 +22,22 @@ from defiwatch.domain.view import (
     Snapshot,
     SourceRow,
 )
-from defiwatch.engine.lending import Advice, Lending, advice
+from defiwatch.engine.lending import Advice, advice, chances_of
 from defiwatch.engine.line import Line
 from defiwatch.engine.markets import market_rows
+from defiwatch.engine.scout import Scout
 from defiwatch.scoring import nearest
 from defiwatch.state.hours import hour_change, hour_volume, twap
 from defiwatch.state.lending.insight import base_usd
+from defiwatch.state.prices.rates import Price
 
 FEED = 200
 """Changes that a snapshot carries at most."""
+
+DEEPEST = 5
+"""Pools of an asset that are listed as sources of its price at most."""
+
+Row = TypeVar("Row", PoolRow, PositionRow, MarketRow, PriceRow)
 
 
 def picture(
@@ -40,24 +49,34 @@ def picture(
     sources: Iterable[SourceRow],
     notices: Iterable[str],
     events_per_s: float,
+    scouts: Mapping[int, Scout] | None = None,
 ) -> Snapshot:
-    """All lines as they stand. Rows come most urgent first."""
+    """All lines as they stand. Rows come most urgent first; what a chain's scout knows comes from it: it is fresher."""
     ordered = sorted(lines, key=lambda line: line.settings.chain_id)
-    standing = [row for line in ordered for row in line.judge.alerts.standing()]
-    feed = [alert for line in ordered for alert in line.judge.alerts.feed()]
+    ahead = scouts or {}
+    standing: list[AlertRow] = []
+    feed: list[Alert] = []
+    for line in ordered:
+        scout, alerts = ahead.get(line.settings.chain_id), line.judge.alerts
+        standing += alerts.standing() if scout is None else scout.standing(alerts.standing())
+        feed += alerts.feed() if scout is None else scout.feed(alerts.feed())
+
+    def rows(make: Callable[[Line], Iterable[Row]]) -> list[Row]:
+        return [row for line in ordered for row in _blended(make, line, ahead.get(line.settings.chain_id))]
+
     return Snapshot(
         schema=SNAPSHOT_SCHEMA,
         sequence=sequence,
-        time=max((_now(line, mode) for line in ordered), default=0.0),
+        time=max((_now(line, mode) for line in (*ordered, *(scout.line for scout in ahead.values()))), default=0.0),
         mode=mode,
         progress=progress,
-        chains=tuple(_chain(line) for line in ordered if line.settings.chain_id != MARKET),
-        pools=tuple(sorted((row for line in ordered for row in _pools(line)), key=lambda row: (-row.score, row.key))),
-        positions=tuple(
-            sorted((row for line in ordered for row in _positions(line)), key=lambda row: (_urgency(row), row.key))
+        chains=tuple(
+            _chain(line, ahead.get(line.settings.chain_id)) for line in ordered if line.settings.chain_id != MARKET
         ),
-        markets=tuple(row for line in ordered for row in market_rows(line)),
-        prices=tuple(row for line in ordered for row in _prices(line)),
+        pools=tuple(sorted(rows(_pools), key=lambda row: (-row.score, row.key))),
+        positions=tuple(sorted(rows(_positions), key=lambda row: (_urgency(row), row.key))),
+        markets=tuple(rows(market_rows)),
+        prices=tuple(rows(_prices)),
         alerts=tuple(sorted(standing, key=_standing_order)),
         feed=tuple(sorted(feed, key=lambda alert: alert.time, reverse=True)[:FEED]),
         sources=tuple(sorted(sources, key=lambda row: (row.chain, row.name))),
@@ -86,8 +105,31 @@ def _urgency(row: PositionRow) -> float:
     return math.inf if row.distance is None else row.distance
 
 
-def _chain(line: Line) -> ChainRow:
-    head = line.intake.head
+def _blended(make: Callable[[Line], Iterable[Row]], line: Line, scout: Scout | None) -> Iterable[Row]:
+    """The rows of a line; where it has a scout, with the scout's in their place, and without the positions that the
+    scout looked for in vain: they are no more."""
+    if scout is None or scout.line.judged < 0:
+        return make(line)
+    own = {_key(row): row for row in make(line)}
+    fresh = {_key(row): row for row in make(scout.line)}
+    gone = {f"{line.settings.chain_id}:{':'.join(key)}" for key in scout.handed} - fresh.keys()
+    known = {
+        key: row
+        for key, row in fresh.items()
+        if key not in own or isinstance(row, MarketRow | PriceRow) or not row.unknown
+    }
+    return ({key: row for key, row in own.items() if key not in gone} | known).values()
+
+
+def _key(row: PoolRow | PositionRow | MarketRow | PriceRow) -> str:
+    if isinstance(row, PriceRow):
+        return f"{row.symbol}/{'' if row.sources else row.source}"
+    return row.key
+
+
+def _chain(line: Line, scout: Scout | None) -> ChainRow:
+    own = line.intake.head
+    head = own if scout is None or scout.line.intake.head is None else scout.line.intake.head
     number = head.number if head else 0
     return ChainRow(
         name=line.settings.name,
@@ -99,6 +141,7 @@ def _chain(line: Line) -> ChainRow:
         events=line.intake.events,
         reorgs=line.intake.reorgs,
         warming=line.warming,
+        gap=number - own.number if own else 0,
     )
 
 
@@ -159,7 +202,7 @@ def _value(line: Line, pool: Pool) -> float | None:
 
 def _positions(line: Line) -> Iterable[PositionRow]:
     advised = advice(line, line.judge.settings.health_factor_safe)
-    lending = Lending.of(line, line.judge.settings.health_factor_safe)
+    chances = chances_of(line)
     for (protocol, market, account), (position, assessment) in line.judge.standing.items():
         if position.debt_base == 0 and not position.unknown and account not in line.judge.watched:
             continue
@@ -190,11 +233,13 @@ def _positions(line: Line) -> Iterable[PositionRow]:
             time=float(position.time),
             source=line.settings.name,
             trust=line.trust_of(line.intake.head),
-            p_liquidation=lending.chances(position) if factor is not None and lending is not None else {},
+            p_liquidation=dict(chances(position)) if factor is not None else {},
             unknown=position.unknown,
             safe=more.safe,
             sentence=more.sentence,
             market_factor=more.market_factor,
+            oracles=more.oracles,
+            remarks=more.remarks,
         )
 
 
@@ -217,14 +262,32 @@ def _prices(line: Line) -> Iterable[PriceRow]:
     for agreed in line.judge.prices.prices():
         if line.settings.chain_id == MARKET and len(line.judge.prices.sources(agreed.asset)) == 0:
             continue
-        yield PriceRow(
-            symbol=agreed.symbol,
-            price=agreed.price,
-            source=f"{agreed.kind}, {agreed.sources} source{'s' if agreed.sources != 1 else ''}",
-            time=agreed.time,
-            deviation=agreed.spread if agreed.sources > 1 else None,
-            chain=line.settings.name,
-        )
+        told = line.judge.prices.sources(agreed.asset)
+        if len(told) > 1:
+            yield PriceRow(
+                symbol=agreed.symbol,
+                price=agreed.price,
+                source=f"{agreed.kind}, {agreed.sources} source{'s' if agreed.sources != 1 else ''}",
+                time=agreed.time,
+                deviation=agreed.spread if agreed.sources > 1 else None,
+                chain=line.settings.name,
+                sources=agreed.sources,
+            )
+        for one in _listed(told):
+            yield PriceRow(
+                symbol=agreed.symbol,
+                price=one.price,
+                source=one.source,
+                time=one.time,
+                deviation=one.price / agreed.price - 1.0 if len(told) > 1 else None,
+                chain=line.settings.name,
+            )
+
+
+def _listed(told: Sequence[Price]) -> list[Price]:
+    """The sources that are listed one by one: of the pools, which may be thousands, the deepest."""
+    pools = sorted((one for one in told if one.kind == "dex"), key=lambda one: (-one.depth, one.source))
+    return [*(one for one in told if one.kind != "dex"), *pools[:DEEPEST]]
 
 
 def _models(line: Line) -> Iterable[ModelRow]:

@@ -6,6 +6,7 @@ Wiring only: the book's tables remember (`state/`), `scoring/` judges, the judge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -22,9 +23,11 @@ from defiwatch.scoring.pegs import assess_imbalance, assess_peg
 from defiwatch.scoring.vaults import assess_vault
 from defiwatch.state.markets import COURSES, follow
 from defiwatch.state.oracles import PUSHES, apart, habit, pushed
-from defiwatch.state.pegs import PEGS, balance, observe
+from defiwatch.state.pegs import PEGS, Peg, balance, observe
 from defiwatch.state.prices import PEGGED, Consensus, PriceBook, base_of
-from defiwatch.state.prices.rates import agree
+from defiwatch.state.prices.assets import REBASING, STAKED
+from defiwatch.state.prices.rates import Price, agree
+from defiwatch.state.ratios import RATIOS, learn
 from defiwatch.state.vaults import GROWTHS, grown
 
 
@@ -39,6 +42,9 @@ class Watch:
     def on_quote(self, book: Book, base: str, now: float) -> list[Assessment]:
         """A venue's price came: the market line's to judge. A chain looks at its own prices, block by block."""
         asset = base_of(base)
+        if self.chain_id == MARKET and asset in STAKED:
+            sources = [price for price in self.prices.sources(asset) if price.kind == "venue" and price.fresh]
+            return self._staked(book, asset, sources, None, now, None)
         if self.chain_id != MARKET or asset not in PEGGED:
             return []
         agreed = self.prices.consensus(asset)
@@ -56,6 +62,10 @@ class Watch:
     ) -> list[Assessment]:
         """A block is whole and its prices are known."""
         found = self._balances(book, pools, now, at)
+        told = self._own_ratios(pools, vaults)
+        for asset in STAKED:
+            sources = [price for price in self.prices.sources(asset) if price.kind == "dex" and price.fresh]
+            found += self._staked(book, asset, sources, told.get(asset), now, at)
         for feed in feeds:
             found += self._feed(book, feed, now, at)
         for market in markets:
@@ -80,15 +90,11 @@ class Watch:
         before = book.get(PUSHES, key)
         pushes = pushed(before, feed)
         held_to = habit(feed, pushes)
-        others = [price for price in self.prices.sources(feed.base) if price.kind in ("venue", "dex") and price.fresh]
-        counted = 1.0 if base_of(feed.quote) == "USD" else self.prices.usd(feed.quote)
-        own = ratio(feed.answer, 10**feed.decimals) * counted if counted and feed.answer > 0 else 0.0
         gap: float | None = None
         found: list[Assessment] = []
-        if others and own > 0.0 and not feed.unknown:
-            agreed = agree(others)
-            firm = any(price.kind == "venue" for price in others)
-            gap = apart(own, agreed.price)
+        compared = self._others(feed)
+        if compared is not None:
+            agreed, gap, firm = compared
             beyond = gap > deviation_limit(feed, held_to, firm=firm)
             since = (pushes.off_since or now) if beyond else 0.0
             pushes = msgspec.structs.replace(pushes, off_since=since)
@@ -97,6 +103,21 @@ class Watch:
         if pushes != before:
             book.put(PUSHES, key, pushes)
         return [assess_stale(feed, held_to, now, moved=gap, at=at), *found]
+
+    def away(self, feed: Feed) -> float | None:
+        """How far a feed is from what venues and exchanges say (|ln|); None where nobody does."""
+        compared = self._others(feed)
+        return None if compared is None else math.log1p(compared[1])
+
+    def _others(self, feed: Feed) -> tuple[Consensus, float, bool] | None:
+        """(what venues and exchanges agree on, how far the feed is from it, whether a venue is among them)."""
+        others = [price for price in self.prices.sources(feed.base) if price.kind in ("venue", "dex") and price.fresh]
+        counted = 1.0 if base_of(feed.quote) == "USD" else self.prices.usd(feed.quote)
+        own = ratio(feed.answer, 10**feed.decimals) * counted if counted and feed.answer > 0 else 0.0
+        if not others or own <= 0.0 or feed.unknown:
+            return None
+        agreed = agree(others)
+        return agreed, apart(own, agreed.price), any(price.kind == "venue" for price in others)
 
     def _market(self, book: Book, market: Market, at: BlockRef) -> list[Assessment]:
         key = (market.protocol, market.id)
@@ -153,6 +174,47 @@ class Watch:
         if before is not None and agreed.asset in shares:
             before = balance(before, *shares[agreed.asset], now)
         peg = observe(before, agreed.price / worth - 1.0, now, self.settings.depeg)
+        return self._held(book, agreed, peg, target, at)
+
+    def _staked(
+        self, book: Book, asset: str, sources: Sequence[Price], told: float | None, now: float, at: BlockRef | None
+    ) -> list[Assessment]:
+        """A staked asset against what it is worth in the asset behind it: its contract's rate, else the learnt one.
+
+        Its oracles tell that same rate, as a rule; so only exchanges and venues (`sources`) are held against it.
+        """
+        target = STAKED[asset]
+        worth = self.prices.measure(target)
+        if not sources or not worth:
+            return []
+        agreed = agree(sources)
+        market = agreed.price / worth
+        value, par = told or 1.0, "what its contract gives"
+        if asset in REBASING:
+            value, par = 1.0, "its peg"
+        elif told is None:
+            before = book.get(RATIOS, asset)
+            learnt = learn(before, market, now)
+            if learnt != before:
+                book.put(RATIOS, asset, learnt)
+            if not learnt.learnt:
+                return []
+            value, par = learnt.value, "its usual ratio (learnt)"
+        peg = observe(book.get(PEGS, asset), market / value - 1.0, now, self.settings.depeg)
+        return self._held(book, agreed, peg, target, at, ratio=value, par=par)
+
+    def _held(
+        self,
+        book: Book,
+        agreed: Consensus,
+        peg: Peg,
+        target: str,
+        at: BlockRef | None,
+        *,
+        ratio: float = 1.0,
+        par: str = "its peg",
+    ) -> list[Assessment]:
+        """Keep how an asset stands to what it is meant to be worth, and judge it; nothing where nothing changed."""
         if peg == book.get(PEGS, agreed.asset):
             return []
         book.put(PEGS, agreed.asset, peg)
@@ -166,8 +228,25 @@ class Watch:
                 target=target,
                 sources=agreed.sources,
                 at=at,
+                ratio=ratio,
+                par=par,
             )
         ]
+
+    def _own_ratios(self, pools: Sequence[Pool], vaults: Sequence[Vault]) -> dict[str, float]:
+        """staked asset → its worth in the asset behind it, by its own contract: as a vault, or as a pool reads it."""
+        found: dict[str, float] = {}
+        for pool in pools:
+            assets = [self.prices.asset_of(token) for token in pool.tokens]
+            for i, asset in enumerate(assets if pool.rates else ()):
+                target = STAKED.get(asset)
+                if target in assets and pool.rates[i] > 0 and (base := pool.rates[assets.index(target)]) > 0:
+                    found.setdefault(asset, ratio(pool.rates[i], base))
+        for vault in vaults:
+            asset = self.prices.asset_of(vault.id)
+            if not vault.unknown and vault.share_price > 0 and STAKED.get(asset) == self.prices.asset_of(vault.asset):
+                found[asset] = ratio(vault.share_price, 10**vault.decimals)
+        return found
 
     def _pegged(self, pool: Pool) -> bool:
         """Whether all of a pool's assets have one and the same peg."""

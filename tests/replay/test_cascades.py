@@ -86,7 +86,11 @@ def test_a_markets_row_tells_them_and_they_are_kept_for_some_blocks() -> None:
     falls = Falls()
     first = falls.facts(line.intake, aave(line), line.judge.prices.usd)
     assert dict(first).items() <= told.items()
-    assert falls.facts(line.intake, aave(line)[:1], line.judge.prices.usd) is first
+    fewer = aave(line)[:1]
+    assert Falls().facts(line.intake, fewer, line.judge.prices.usd) != first
+    assert falls.facts(line.intake, fewer, line.judge.prices.usd) == first
+    elsewhere = dict(falls.facts(line.intake, fewer, line.judge.prices.usd, "0x" + "00" * 20))
+    assert elsewhere["what if prices fall"].startswith("on the pages of what falls: ")
 
 
 def test_a_large_market_is_worked_out_over_several_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

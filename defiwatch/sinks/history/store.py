@@ -20,7 +20,7 @@ from defiwatch.domain.frames import InputFrame
 from defiwatch.domain.keccak import keccak
 from defiwatch.domain.risk import SEVERITIES, Alert, Severity
 from defiwatch.domain.units import from_iso
-from defiwatch.errors import StoreError
+from defiwatch.errors import StoreError, UsageError
 
 FILE_NAME = "history.sqlite"
 """Its name inside the data directory."""
@@ -70,17 +70,25 @@ class Verdict(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--data-dir: {folder} cannot be made ({error.strerror or error})") from error
+
+
 class Store:
     """The file, open. Every method raises StoreError, naming the file, where SQLite cannot do what is asked.
+    UsageError for a folder that cannot be made.
 
     One thread at a time; several processes may have it open.
     """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
+        if create:
+            _make(path.parent)
         with self._told():
-            if create:
-                path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
                 uri=True,

@@ -6,24 +6,42 @@ import asyncio
 
 import pytest
 
-from defiwatch.config import Config, Quotes
-from defiwatch.domain.frames import Frame
+from defiwatch.collectors.seam import Collector
+from defiwatch.config import parse
 from defiwatch.engine import Engine, live
 from defiwatch.errors import EndpointError
+from tests.unit.collectors.fake_node import FakeNode
+from tests.unit.collectors.made_up_chain import MadeUpChain
+
+CONFIG = """
+[[chains]]
+name = "one"
+chain_id = 5
+rpc = ["{url}"]
+"""
+
+
+class Gone:
+    name = "coinbase"
+
+    async def run(self) -> None:
+        raise EndpointError("coinbase is gone")
 
 
 async def test_a_venue_that_fails_for_good_is_told_and_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(_: Quotes, __: object) -> None:
-        raise ExceptionGroup("unhandled errors in a TaskGroup", [EndpointError("coinbase is gone")])
+    def only_one_that_fails(*_: object) -> list[Collector]:
+        return [Gone()]
 
-    async def emit(_: Frame) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(live, "collect_quotes", fails)
-    engine = Engine(Config())
-    task = asyncio.create_task(live._quotes(engine, emit))
-    done, _ = await asyncio.wait({task}, timeout=0.05)
-    assert not done
-    assert engine.notices() == ["quotes: coinbase is gone"]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    monkeypatch.setattr(live, "collectors", only_one_that_fails)
+    stop = asyncio.Event()
+    async with FakeNode(MadeUpChain(30), chain_id=5) as node:
+        engine = Engine(parse(CONFIG.format(url=node.http_url), "test"))
+        task = asyncio.create_task(live.run_live(engine, lookback=5, duration=None, once=False, stop=stop))
+        async with asyncio.timeout(20):
+            while (head := engine.lines[5].intake.head) is None or head.number < 29 or "coinbase" not in engine.sources:
+                await asyncio.sleep(0.01)
+        assert not task.done()
+        row = engine.sources["coinbase"]
+        assert (row.state, row.detail) == ("down", "coinbase is gone")
+        stop.set()
+        await task

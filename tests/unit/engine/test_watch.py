@@ -142,3 +142,82 @@ def test_markets_and_vaults() -> None:
         "market.bad_debt USDC": "critical",
         "vault.share_price V": "critical",
     }
+
+
+LST = "0x" + "4" * 40
+
+
+def staking_pool(symbol: str, price: float, rates: tuple[int, ...] = ()) -> Pool:
+    return Pool(
+        chain_id=1,
+        protocol="curve",
+        id="0x" + "ab" * 20,
+        label=f"{symbol}/WETH",
+        tokens=(LST, WETH),
+        symbols=(symbol, "WETH"),
+        decimals=(18, 18),
+        reserves=(10**22, 10**22),
+        fee_ppm=400,
+        price=price,
+        rates=rates,
+    )
+
+
+def fallen(
+    symbol: str, before: float, after: float, *, calm: int, rates: tuple[int, ...] = (), vault: Vault | None = None
+) -> dict[str, Assessment]:
+    """What is told half an hour after a fall, with ETH itself falling by a third at the same time."""
+    line, vaults = Line(), (vault,) if vault else ()
+    for i in range(calm):
+        line.block(at(i, 600), pools=(staking_pool(symbol, before, rates),), feeds=(feed("ETH", 3000.0, START),))
+    found: dict[str, Assessment] = {}
+    for i in range(calm, calm + 5):
+        dear = feed("ETH", 2000.0, START, 8)
+        found = line.block(at(i, 600), pools=(staking_pool(symbol, after, rates),), feeds=(dear,), vaults=vaults)
+    return found
+
+
+def test_a_staked_asset_is_held_against_its_contracts_rate_and_not_against_one() -> None:
+    rates = (118 * 10**16, 10**18)
+    assert fallen("wstETH", 1.18, 1.1798, calm=3, rates=rates)["price.depeg wstETH"].severity is None
+    told = fallen("wstETH", 1.18, 1.1210, calm=3, rates=rates)["price.depeg wstETH"]
+    assert told.severity == "warning"
+    assert told.title == "wstETH: 1.1210 ETH, 5.0 % below what its contract gives"
+    assert told.key == "1:price:WSTETH:depeg"
+
+
+def test_a_vault_tells_the_rate_of_its_own_shares() -> None:
+    vault = Vault(1, "erc4626", LST, "sUSDe", USDC, "USDe", 18, 12 * 10**17, 10**24, 10**24, 0, block=1, time=START)
+    pool = msgspec.structs.replace(
+        staking_pool("sUSDe", 1.2), tokens=(LST, USDC), symbols=("sUSDe", "USDe"), label="sUSDe/USDe"
+    )
+    line = Line()
+    for i in range(5):
+        low = msgspec.structs.replace(pool, price=1.2 if i < 2 else 1.08)
+        told = line.block(at(i, 600), pools=(low,), feeds=(feed("USDe", 1.0, START),), vaults=(vault,))
+    assert "10.0 % below what its contract gives" in told["price.depeg sUSDe"].title
+
+
+def test_without_a_contracts_rate_the_usual_ratio_is_learnt_first() -> None:
+    assert "price.depeg weETH" not in fallen("weETH", 1.05, 1.0, calm=20)
+    told = fallen("weETH", 1.05, 0.9975, calm=60)["price.depeg weETH"]
+    assert told.severity == "warning"
+    assert "below its usual ratio (learnt)" in told.title
+    assert fallen("weETH", 1.05, 1.0502, calm=60)["price.depeg weETH"].severity is None
+
+
+def test_what_rebases_is_worth_one() -> None:
+    told = fallen("stETH", 1.0, 0.95, calm=2)["price.depeg stETH"]
+    assert told.title == "stETH: 0.9500 ETH, 5.0 % below its peg"
+
+
+def test_the_market_line_judges_what_venues_quote() -> None:
+    market = Line(MARKET)
+    for i in range(60):
+        market.quote("ETH", 3000.0, START + 600.0 * i)
+        assert all(item.severity is None for item in market.quote("CBETH", 3300.0, START + 600.0 * i))
+    for i in range(60, 66):
+        market.quote("ETH", 2000.0, START + 600.0 * i)
+        told = market.quote("CBETH", 2090.0, START + 600.0 * i)
+    assert [item.key for item in told] == ["0:price:CBETH:depeg"]
+    assert told[0].severity == "warning"

@@ -13,7 +13,7 @@ from defiwatch.domain.frames import InputFrame
 from defiwatch.domain.keccak import keccak
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.units import iso
-from defiwatch.errors import StoreError
+from defiwatch.errors import StoreError, UsageError
 from defiwatch.sinks.history import History, Inbox, Store, Verdict
 from defiwatch.sinks.history import sink as sink_module
 from tests.unit.sinks.samples import START, alert
@@ -181,7 +181,7 @@ def test_a_newer_format_is_refused(path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="file"):
+    with pytest.raises(UsageError, match="file cannot be made"):
         Store(tmp_path / "file" / "history.sqlite")
 
 

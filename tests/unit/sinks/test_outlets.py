@@ -59,7 +59,7 @@ def test_nothing_asked_for_is_nothing_kept(tmp_path: Path) -> None:
 
 def test_a_bad_history_leaves_no_empty_recording(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(StoreError):
+    with pytest.raises(UsageError):
         opened(tmp_path, record=tmp_path / "r.gz")
     assert not (tmp_path / "r.gz").exists()
 

@@ -1,26 +1,22 @@
-"""A session: one engine with its sinks, run live or through recordings. Both faces stand on it.
-
-It owns what has to do with the wall clock and is no business of the engine: pacing a replay, taking what the user says,
-asking for a snapshot now and then, stopping when told to.
-"""
+"""One run: the engine between its sinks and a face, live or through recordings."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
-
-import msgspec
 
 from defiwatch.clock import time_of
 from defiwatch.config import Config
-from defiwatch.domain.frames import BlockFrame, Frame, HeaderFrame, InputFrame
+from defiwatch.domain.frames import BlockFrame, Frame, InputFrame
 from defiwatch.domain.risk import Alert
-from defiwatch.domain.view import Snapshot
 from defiwatch.errors import StoreError
+from defiwatch.session import parts as door
+from defiwatch.session.pace import Pace
+from defiwatch.session.parts import KeeperLike, Listener, Parts
+from defiwatch.session.stop import Stop
 from defiwatch.sinks.outlets import Outlets
 from defiwatch.sinks.picture import write_picture
 
@@ -32,135 +28,13 @@ INBOX_S = 1.0
 PICTURE_S = 30.0
 KEEP_S = 10.0
 """Seconds between two writes of the state: what a kill costs at most is done again after the restart."""
+OVERDUE_S = 30.0
+"""How much later it is written at most, while every look finds a block that is not judged yet."""
 FLUSH_S = 2.0
-
-
-class EngineLike(Protocol):
-    """What a session needs of the engine."""
-
-    events_per_s: float
-    """What snapshots show; measured here, because the engine knows no wall clock."""
-
-    def events(self) -> int:
-        """Events applied so far, on all chains."""
-
-    def feed(self, frame: Frame) -> list[Alert]:
-        """Take one frame: `on_frame` is called before it is applied, `on_alert` for each alert that follows."""
-
-    def finish(self) -> list[Alert]:
-        """A replay is over."""
-
-    def header(self) -> HeaderFrame:
-        """The first line of a recording that begins now."""
-
-    def snapshot(self) -> Snapshot:
-        """The whole as it stands."""
-
-    def notices(self) -> list[str]:
-        """What is to be told and was not handed out yet; snapshots show what was."""
-
-    def notice(self, text: str) -> None:
-        """Add to what is to be told."""
-
-
-class KeeperLike(Protocol):
-    """What keeps the engine's state over a restart."""
-
-    def open(self) -> None:
-        """Take up what is on disk."""
-
-    def save(self) -> None:
-        """Write what changed."""
-
-    def close(self) -> None:
-        """Let go of the disk."""
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """The engine's door, as a session calls it."""
-
-    engine: Callable[..., EngineLike]
-    run_live: Callable[..., Awaitable[None]]
-    replay: Callable[..., Iterable[tuple[Frame, list[Alert]]]]
-    keeper: Callable[..., KeeperLike] | None = None
-
-
-class Listener(Protocol):
-    """A face, as a session sees it. Called on the session's thread."""
-
-    def on_alert(self, alert: Alert) -> None:
-        """An alert was made."""
-
-    def on_notice(self, text: str) -> None:
-        """Something that the user should know and is no alert; snapshots tell it too."""
-
-    def due(self, wall: float, frames: float) -> bool:
-        """Whether a snapshot is wanted now: by the monotonic clock, and by the frames' own time (Unix seconds)."""
-
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        """The snapshot that was wanted."""
-
-    def on_end(self, snapshot: Snapshot) -> None:
-        """All frames were taken; how it stands at the end."""
-
-
-class Stop:
-    """The wish to stop, from a signal or from another thread. No locks, so that a signal handler may set it."""
-
-    def __init__(self) -> None:
-        self._set = False
-        self._listeners: list[Callable[[], object]] = []
-
-    def set(self) -> None:
-        """Ask for the end; again is harmless."""
-        self._set = True
-        for listener in tuple(self._listeners):
-            listener()
-
-    def is_set(self) -> bool:
-        """Whether it was asked for."""
-        return self._set
-
-    def listen(self, listener: Callable[[], object]) -> None:
-        """Call `listener`, which must not block, when the end is asked for; at once if it was already."""
-        self._listeners.append(listener)
-        if self._set:
-            listener()
-
-    def forget(self, listener: Callable[[], object]) -> None:
-        """Call it no more."""
-        self._listeners.remove(listener)
-
-
-class Pace:
-    """When a frame of a replay is due: `speed` 1 is as it happened, None as fast as it goes.
-
-    Blocks are paced by the chain's clock and everything else by the wall's, each from its own first frame: a chain that
-    was caught up, or a test chain, has another time than the ticks between its blocks.
-    """
-
-    def __init__(self, speed: float | None, wall: Callable[[], float] = time.monotonic) -> None:
-        self._speed = speed
-        self._wall = wall
-        self._origins: dict[str, tuple[float, float]] = {}
-
-    def delay(self, frame_time: float | None, clock: str = "chain") -> float:
-        """Seconds from now until a frame of that time is due; 0 or less if it is."""
-        if self._speed is None or frame_time is None:
-            return 0.0
-        started, first = self._origins.setdefault(clock, (self._wall(), frame_time))
-        return started + (frame_time - first) / self._speed - self._wall()
 
 
 class _StoppedError(Exception):
     """Leaves a replay from inside a frame; never seen outside."""
-
-
-def load_parts() -> Parts:
-    """The engine itself; imported here because it takes seconds to load."""
-    from defiwatch.engine import Engine, Keeper, replay, run_live
-
-    return Parts(engine=Engine, run_live=run_live, replay=replay, keeper=Keeper)
 
 
 def replayed(parts: Parts, config: Config, files: Sequence[Path]) -> Iterator[tuple[Frame, list[Alert]]]:
@@ -192,14 +66,14 @@ class Session:
         self._outlets = outlets
         self._stop = stop
         self._picture = picture
-        self._parts = parts or load_parts()
+        self._parts = parts or door.load_parts()
         self._said: deque[InputFrame] = deque()
         self._told: deque[str] = deque()
         self._pace = Pace(None)
         self._replaying = self._taking = False
         self._until: dict[str, float] = {}
         self._length: float | None = None
-        self._time = 0.0
+        self._times: dict[str, float] = {}
         self._inbox_at = self._notices_at = 0.0
         self._picture_at = time.monotonic() + PICTURE_S
         self._inbox_broken = False
@@ -317,23 +191,38 @@ class Session:
         if wall >= self._notices_at:
             self._notices_at = wall + TICK_S
             self._notices()
-        if self._listener.due(wall, self._time):
+        if self._listener.due(wall, self._time()):
             started = time.monotonic()
-            self._measure(self._time if self._replaying else wall)
+            self._measure(self._time() if self._replaying else wall)
             snapshot = self.engine.snapshot()
             self.snapshot_cost = time.monotonic() - started
             self._listener.on_snapshot(snapshot)
-        if inbox and wall >= self._keep_at:
-            self._keep()
-            self._keep_at = time.monotonic() + KEEP_S
+        if inbox:
+            self._keep_when_due(wall)
         if self._picture is not None and inbox and wall >= self._picture_at:
             self._picture_at = wall + PICTURE_S
             self._keep_picture(self._picture)
+
+    def _keep_when_due(self, wall: float) -> None:
+        """Write the state if it is time: between two blocks, as what a block still waits for is not asked again after a
+        restart; if reads are long in coming, in the midst of one."""
+        if self._keeper is None or wall < self._keep_at:
+            return
+        if self.engine.midway and wall < self._keep_at + OVERDUE_S:
+            return
+        self._keep()
+        self._keep_at = time.monotonic() + KEEP_S
+
+    def _time(self) -> float:
+        """A replay's own time: the chain's where it holds blocks, for its ticks may be of another day."""
+        return self._times.get("chain") or self._times.get("wall", 0.0)
 
     def _measure(self, now: float) -> None:
         """Events a second since the last snapshot; a replay's by its own time, so that its snapshots repeat."""
         events = self.engine.events()
         before, since = self._measured
+        if now == since:
+            return  # The same block: what came of it counts once the clock has moved.
         if since and now > since:
             self.engine.events_per_s = (events - before) / (now - since)
         self._measured = (events, now)
@@ -380,8 +269,9 @@ class Session:
     def _on_frame(self, _sequence: int, frame: Frame) -> None:
         """Called before the engine applies a frame: here a replay waits for its time."""
         self.frames += 1
+        self._keep_when_due(time.monotonic())
         if self._replaying and not self._taking:
-            self._await(time_of(frame), "chain" if isinstance(frame, BlockFrame) else "wall")
+            self._await(time_of(frame), _clock(frame))
         self._outlets.frame(frame)
 
     def _await(self, moment: float | None, clock: str) -> None:
@@ -391,7 +281,7 @@ class Session:
                 until = self._until.setdefault(clock, moment + self._length)
                 if moment > until:
                     raise _StoppedError
-            self._time = max(self._time, moment)
+            self._times[clock] = max(self._times.get(clock, 0.0), moment)
         while True:
             if self._stop.is_set():
                 raise _StoppedError
@@ -400,3 +290,10 @@ class Session:
             if left <= 0:
                 return
             time.sleep(min(left, NAP_S))
+
+
+def _clock(frame: Frame) -> str:
+    """Whose time a frame goes by: a scout's blocks are far ahead of those of the gap between which they came."""
+    if not isinstance(frame, BlockFrame):
+        return "wall"
+    return "head" if frame.ahead else "chain"
