@@ -198,6 +198,137 @@ def v3_recording(folder: Path, *, with_reads: bool = True) -> list[Frame]:
     return [*frames, first, reads_at(first, calls), *blocks[1:]]
 
 
+PAIR_SWAP = topic("Swap(address,uint256,uint256,uint256,uint256,address)")
+PAIR_SYNC = topic("Sync(uint112,uint112)")
+
+_Trade: TypeAlias = tuple[float, float, int]
+"""(amount in, amount out, 0 if token 0 came in else 1)."""
+
+
+def _reserves(first: _Trade, second: _Trade) -> tuple[float, float] | None:
+    """A v2 pair's reserves before two trades in a row, from their amounts alone; None where they are not proven.
+
+    A trade at the pair's own price says 997·in·(reserve out - out) = 1000·out·reserve in: two are two linear equations.
+    """
+    rows = []
+    moved = (0.0, 0.0)
+    for amount_in, amount_out, side in (first, second):
+        factors = (-1000.0 * amount_out, 997.0 * amount_in)
+        whole = 997.0 * amount_in * amount_out
+        of0, of1 = factors if side == 0 else factors[::-1]
+        rows.append((of0, of1, whole - of0 * moved[0] - of1 * moved[1]))
+        moved = (amount_in, -amount_out) if side == 0 else (-amount_out, amount_in)
+    (a, b, e), (c, d, f) = rows
+    below = a * d - b * c
+    if abs(below) <= 1e-9 * max(abs(a * d), abs(b * c)):
+        return None
+    found = ((e * d - b * f) / below, (a * f - e * c) / below)
+    return found if min(found) > 0.0 else None
+
+
+def _expected(reserves: tuple[float, float], trade: _Trade) -> float:
+    """What a pair with these reserves pays."""
+    amount_in, _, side = trade
+    return 997.0 * amount_in * reserves[1 - side] / (1000.0 * reserves[side] + 997.0 * amount_in)
+
+
+def pair_recording(path: Path, *, least: int = 8) -> list[Frame]:
+    """The decoded v2 swaps of `mainnet_swaps_june2021` as a recording: of every pair with `least` trades, those whose
+    reserves two trades in a row prove, from there until one is not paid what they say, to 1e-6 (liquidity came or went,
+    which the source does not tell).
+
+    The source has no times: 13 s a block from 2021-06-14 12:00 on. Its amounts are floats, so the integers here are
+    theirs rounded.
+    """
+    trades: dict[str, list[tuple[int, int, str, str, _Trade]]] = {}
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["abi_name"] != "UniswapV2Pair" or row["error"]:
+                continue
+            tokens = tuple(sorted((row["token_in_address"], row["token_out_address"])))
+            side = tokens.index(row["token_in_address"])
+            trade = (float(row["token_in_amount"]), float(row["token_out_amount"]), side)
+            where = (int(row["block_number"]), int(float(row["transaction_position"] or 0)))
+            trades.setdefault(row["contract_address"], []).append(
+                (*where, row["transaction_hash"], ":".join(tokens), trade)
+            )
+    logs: list[tuple[int, int, Json]] = []
+    tokens_of: dict[str, tuple[str, str]] = {}
+    for pair, rows in sorted(trades.items()):
+        rows.sort(key=lambda row: row[:2])
+        if len(rows) < least or len({row[3] for row in rows}) != 1:
+            continue
+        made = _pair_logs(pair, rows)
+        if len(made) >= least:
+            logs += made
+            token0, token1 = rows[0][3].split(":")
+            tokens_of[pair] = (token0, token1)
+    blocks: dict[int, list[Json]] = {}
+    for number, _, log in sorted(logs, key=lambda item: item[:2]):
+        blocks.setdefault(number, []).append(log)
+    deployment = {"chain": "ethereum", "protocol": "uniswap_v2", "pools": sorted(tokens_of)}
+    frames: list[Frame] = [header_frame({1: "ethereum"}, [deployment])]
+    begin = min(blocks)
+    for number in range(begin, max(blocks) + 1):
+        time = int(from_iso("2021-06-14T12:00:00Z")) + 13 * (number - begin)
+        found = [{**log, "logIndex": hex(i)} for i, log in enumerate(blocks.get(number, ()))]
+        frames += block_frames(found, 1, {number: Header(number=hex(number), timestamp=hex(time), hash="")})
+        if number == begin:
+            calls = [
+                answer(abi.function(f"token{i}()", "address"), pair, tokens[i])
+                for pair, tokens in sorted(tokens_of.items())
+                for i in (0, 1)
+            ]
+            frames.append(ReadsFrame(1, hex(number), tuple(calls)))
+    return frames
+
+
+def _pair_logs(pair: str, rows: Sequence[tuple[int, int, str, str, _Trade]]) -> list[tuple[int, int, Json]]:
+    """A Sync and a Swap for each trade at which the pair's reserves are proven."""
+    found: list[tuple[int, int, Json]] = []
+    known: tuple[float, float] | None = None
+    nobody = "0x" + "00" * 32
+    for i, (number, position, tx, _, trade) in enumerate(rows):
+        if known is not None and abs(_expected(known, trade) / trade[1] - 1.0) > 1e-6:
+            break
+        if known is None and i + 2 < len(rows):
+            known = _reserves(trade, rows[i + 1][4])
+            if known is not None:
+                later = _after(_after(known, trade), rows[i + 1][4])
+                if abs(_expected(later, rows[i + 2][4]) / rows[i + 2][4][1] - 1.0) > 1e-6:
+                    known = None
+        if known is None:
+            continue
+        known = _after(known, trade)
+        amount_in, amount_out, side = round(trade[0]), round(trade[1]), trade[2]
+        amounts = (amount_in, 0, 0, amount_out) if side == 0 else (0, amount_in, amount_out, 0)
+        common = {"address": pair, "blockNumber": hex(number), "transactionHash": tx}
+        sync = "0x" + abi.encode(("uint112", "uint112"), (round(known[0]), round(known[1])))
+        swap = "0x" + abi.encode(("uint256",) * 4, amounts)
+        found.append((number, position, {**common, "topics": [PAIR_SYNC], "data": sync}))
+        found.append((number, position, {**common, "topics": [PAIR_SWAP, nobody, nobody], "data": swap}))
+    return found
+
+
+def _after(reserves: tuple[float, float], trade: _Trade) -> tuple[float, float]:
+    amount_in, amount_out, side = trade
+    came = (amount_in, -amount_out) if side == 0 else (-amount_out, amount_in)
+    return (reserves[0] + came[0], reserves[1] + came[1])
+
+
+def candle_quotes(path: Path) -> Iterator[QuoteFrame]:
+    """Hourly candles (timestamp, venue, coin, o, h, l, c, v) as quotes: each close, at the end of its hour."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield QuoteFrame(row["venue"], row["coin"], "USD", row["c"], iso(from_iso(row["timestamp"]) + 3600.0))
+
+
+def bar_quotes(path: Path, venue: str, base: str) -> Iterator[QuoteFrame]:
+    """Ten-minute bars (`eth_gas_10m_stress_days`) as quotes: each close, at the end of its bar."""
+    for bar in json.loads(gzip.decompress(path.read_bytes())):
+        yield QuoteFrame(venue, base, "USD", str(bar["price_close"]), iso(from_iso(bar["time_period_end"][:19] + "Z")))
+
+
 def price_quotes(
     path: Path, venue: str, symbols: Iterable[str] | None = None, quote: str = "USD"
 ) -> Iterator[QuoteFrame]:
@@ -216,6 +347,92 @@ def kline_quotes(path: Path, venue: str, base: str, quote: str) -> Iterator[Quot
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             yield QuoteFrame(venue, base, quote, row["close"], iso(int(row["open_time_ms"]) / 1000 + 60))
+
+
+_STABLES = ("usdc", "usdt", "dai", "fei", "tusd", "susd", "frax", "gusd")
+
+
+def snapshot_positions(folder: Path) -> Iterator[Json]:
+    """`aave_positions_snapshot` as `positions --json` prints positions: its 1,309 accounts, each once (b1 and b2 break
+    971 of them down by asset). What no column breaks down is taken for WETH as collateral and for USDC as debt.
+    """
+
+    def rows(name: str) -> dict[str, dict[str, str]]:
+        with gzip.open(folder / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+            return {row["user"]: row for row in csv.DictReader(file)}
+
+    stables = rows("b2")
+    for user, row in rows("steth_aave").items():
+        whole, owed = float(row["collateral"]), float(row["debt"])
+        more = stables.get(user, {})
+        held = {"stETH": min(whole, float(row["collateral_steth_calc"] or 0.0))}
+        debts = {"WETH": min(owed, float(row["ethdebt"] or 0.0))}
+        for name in _STABLES:
+            symbol = "sUSD" if name == "susd" else name.upper()
+            debts[symbol] = float(more.get(f"{name}_debt") or 0.0)
+            units = float(more.get(f"{name}_collateral") or 0.0)
+            if units:
+                held[symbol] = units / 10 ** int(more[f"{name}_decimals"]) * float(more[f"{name}_price"]) / 1e18
+        held["WETH"] = max(0.0, whole - sum(held.values()))
+        debts["USDC"] += max(0.0, owed - sum(debts.values()))
+        legs = [
+            {
+                "symbol": symbol,
+                "collateral_base": str(int(held.get(symbol, 0.0) * 1e18)),
+                "debt_base": str(int(debts.get(symbol, 0.0) * 1e18)),
+                "liquidation_threshold": row["threshold"],
+            }
+            for symbol in sorted(held.keys() | debts.keys())
+        ]
+        shown = [leg for leg in legs if leg["collateral_base"] != "0" or leg["debt_base"] != "0"]
+        yield {"schema": "defiwatch.position/1", "protocol": "aave_v2", "account": user, "legs": shown}
+
+
+FEEDS = {
+    "WETH": ("0x5f4ec3df9cbd43714fe2740f5e3616155c5b8419", "ETH / USD"),
+    "WBTC": ("0xf4030086522a5beea4988f8ca5b36dbc97bee88c", "BTC / USD"),
+    "LINK": ("0x2c1d072e956affc0d435cb7ac38ef18d24d9127c", "LINK / USD"),
+    "AAVE": ("0x547a514d5e3769680ce22b2361c10ea13619e8a9", "AAVE / USD"),
+}
+"""By symbol: the feed's address and what it says it is."""
+
+
+def feed_recording(path: Path, *, since: str = "", until: str) -> list[Frame]:
+    """The hourly prices of `FEEDS` (`coingecko_hourly`) from `since` and before `until` as pushes of oracle feeds, a
+    block for each.
+
+    The prices and their times are recorded; that a feed pushed them is not: a real one follows its market closer.
+    """
+    decimals = abi.function("decimals()", "uint8")
+    description = abi.function("description()", "string")
+    pushed = topic("AnswerUpdated(int256,uint256,uint256)")
+    rounds = dict.fromkeys(FEEDS, 0)
+    deployment = {"chain": "ethereum", "protocol": "chainlink", "feeds": [feed for feed, _ in FEEDS.values()]}
+    header = header_frame({1: "ethereum"}, [deployment])
+    frames: list[Frame] = [msgspec.structs.replace(header, chains=(ChainRef(1, "ethereum", 1),))]
+    wanted = (quote for quote in price_quotes(path, "coingecko", FEEDS) if since <= quote.time < until)
+    for number, quote in enumerate(wanted, start=1):
+        time = int(from_iso(quote.time))
+        rounds[quote.base] += 1
+        words = (round(float(quote.price) * 1e8), rounds[quote.base], time)
+        log = {
+            "address": FEEDS[quote.base][0],
+            "topics": [pushed, *(f"0x{word:064x}" for word in words[:2])],
+            "data": f"0x{time:064x}",
+        }
+        frames += block_frames([log], 1, {0: Header(number=hex(number), timestamp=hex(time), hash="")})
+        if number == 1:
+            calls = [
+                call
+                for feed, name in FEEDS.values()
+                for call in (
+                    answer(decimals, feed, 8),
+                    answer(description, feed, name),
+                    refusal(abi.function("aggregator()", "address"), feed),
+                )
+            ]
+            frames.append(ReadsFrame(1, hex(number), tuple(calls)))
+    return frames
 
 
 def in_time(*streams: Iterable[QuoteFrame]) -> Iterator[QuoteFrame]:
