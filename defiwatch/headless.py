@@ -81,7 +81,7 @@ class Printer:
         every = self._options.snapshot_every
         if every is not None and (self._live or frames > 0):
             now = wall if self._live else frames
-            if self._next_line is None:
+            if self._next_line is None or now < self._next_line - every:
                 self._next_line = now + every
             elif now >= self._next_line:
                 self._next_line += every * (1 + (now - self._next_line) // every)

@@ -15,25 +15,74 @@ from defiwatch.cli.root import cli
 from defiwatch.errors import DeliveryError
 
 
-@cli.command()
+@cli.command(short_help="Precision, recall, lead time and false alarms of recordings.")
 @click.argument("files", nargs=-1, required=True, type=FILES, metavar="FILE...")
-@click.option("--labels", type=FILES, required=True, help="What really happened: one JSON object a line.")
+@click.option("--labels", type=FILES, multiple=True, help="What really happened: one JSON object a line.")
+@click.option("--ablate", is_flag=True, help="Also with each part removed: what does it earn?")
+@click.option("--baselines", is_flag=True, help="Also a weighted z-score and plain half-space trees, in the same run.")
+@click.option("--insert", "kinds", type=options.Kinds(), help="Put these in, and see who finds them.")
+@click.option("--size", "sizes", type=options.Shares(), help="How large: price moves, or the share drained.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Where they go; several are taken together.")
+@click.option("--times", type=click.IntRange(1, 1000), default=6, help="How often each, for each seed (6).")
+@click.option("--lasting", type=click.IntRange(1, 1000), default=6, help="Samples that a moved quote stays (6).")
+@click.option("--false-per-day", type=click.FloatRange(0.0), default=4.0, help="Calm that each may call a day (4).")
+@click.option("--calibration", is_flag=True, help="Also the share of tail probabilities below each level.")
+@click.option("--positions", "snapshot", type=FILES, help="Backtest P(liquidation) of these, as `positions --json`.")
+@click.option("--tuning", type=FILES, multiple=True, help="With --positions: learn what is static on these, unscored.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @options.common
 @pass_settings
-def evaluate(settings: Settings, /, files: tuple[Path, ...], labels: Path, as_json: bool) -> None:
-    """Precision, recall, lead time and false alarms a day of recordings against labels."""
-    import msgspec
+def evaluate(
+    settings: Settings,
+    /,
+    files: tuple[Path, ...],
+    labels: tuple[Path, ...],
+    ablate: bool,
+    baselines: bool,
+    kinds: tuple[str, ...] | None,
+    sizes: tuple[float, ...] | None,
+    seeds: tuple[int, ...],
+    times: int,
+    lasting: int,
+    false_per_day: float,
+    calibration: bool,
+    snapshot: Path | None,
+    tuning: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Precision, recall, lead time and false alarms a day of recordings: against labels, or what is put into them."""
+    if tuning and snapshot is None:
+        raise click.UsageError("--tuning needs --positions")
+    if snapshot is not None:
+        if labels or kinds or calibration:
+            raise click.UsageError("--positions excludes --labels, --insert and --calibration")
+        from defiwatch.commands.backtest.command import run as backtest
 
-    from defiwatch.commands.evaluate import evaluate, read_labels, table
-    from defiwatch.session import load_parts, replayed
+        click.echo(backtest(settings.load(), files, snapshot, tuning, as_json=as_json, say=settings.say))
+        return
+    if not labels and not kinds and not calibration:
+        raise click.UsageError("one of --labels, --insert, --calibration and --positions is needed")
+    if (sizes or seeds) and not kinds:
+        raise click.UsageError("--size and --seed need --insert")
+    if (ablate or baselines) and not labels and not kinds:
+        raise click.UsageError("--ablate and --baselines need --labels or --insert")
+    from defiwatch.commands.evaluate.command import Asked, run
 
-    known = read_labels(labels)
-    result = evaluate(replayed(load_parts(), settings.load(), files), known)
-    click.echo(msgspec.json.encode(result) if as_json else table(result))
+    asked = Asked(
+        ablate=ablate,
+        baselines=baselines,
+        calibration=calibration,
+        insert=kinds or (),
+        sizes=sizes or (),
+        seeds=seeds or (1,),
+        times=times,
+        lasting=lasting,
+        false_per_day=false_per_day,
+    )
+    click.echo(run(settings.load(), files, labels, asked, as_json=as_json, say=settings.say))
 
 
-@cli.command()
+@cli.command(short_help="Health factors, liquidation prices, what would make it safe.")
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
 @click.option("--chain", metavar="NAME", help="Only on this chain.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -84,7 +133,7 @@ def positions(
     )
 
 
-@cli.command()
+@cli.command(short_help="An account's health factor beside the contract's own answer.")
 @click.argument("address")
 @click.option("--chain", metavar="NAME", help="On this chain.")
 @click.option("--block", type=click.IntRange(min=0), help="At this block (else the newest).")
@@ -153,7 +202,7 @@ def test(settings: Settings, /, channel: str) -> None:
     click.echo(f"{name}: delivered ({answer}) in {seconds:.2f} s")
 
 
-@cli.command()
+@cli.command(short_help="Why there is an alert, or why there is none.")
 @click.argument("what", metavar="KEY|ADDRESS")
 @options.common
 @pass_settings
@@ -202,14 +251,15 @@ def check(settings: Settings, /, as_json: bool) -> int:
     return int(_command("check")(config, settings.data(), as_json=as_json))
 
 
-@cli.command()
+@cli.command(short_help="Print the JSON Schema of NAME.")
 @click.argument(
     "name",
     type=click.Choice(["alert", "position", "proof", "evaluation", "check", "snapshot", "recording", "config"]),
+    metavar="NAME",
 )
 @options.common
 def schema(name: str) -> None:
-    """Print the JSON Schema of NAME."""
+    """Print the JSON Schema of NAME: alert, position, proof, evaluation, check, snapshot, recording or config."""
     from defiwatch.commands.schema import text
 
     click.echo(text(name))

@@ -41,7 +41,7 @@ def leave(root: click.Command, args: list[str], complete_var: str | None = None,
         return ExitCode.OK
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else PROGRAM
-        message = error.format_message()
+        message = " ".join(error.format_message().split())
         say(f"{message[:1].lower()}{message[1:].removesuffix('.')}\nTry '{where} --help'.")
         return ExitCode.USAGE
     except click.ClickException as error:

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     Seconds = click.ParamType[float]
     Move = click.ParamType[tuple[str, float]]
     Quantity = click.ParamType[tuple[str, str]]
+    Numbers = click.ParamType[tuple[float, ...]]
+    Words = click.ParamType[tuple[str, ...]]
 else:
-    Seconds = Move = Quantity = click.ParamType  # generic from click 8.4 on only
+    Seconds = Move = Quantity = Numbers = Words = click.ParamType  # generic from click 8.4 on only
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 SEVERITIES = click.Choice(["info", "warning", "critical"])
+INSERTIONS = ("price_move", "burst", "wash", "drain")
+"""What `evaluate --insert` knows; a test holds it against the insertions themselves."""
 FILES = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
@@ -143,6 +147,43 @@ class Shock(Move):
         if not (asset and equals and move.endswith("%") and -1 <= share < math.inf):
             self.fail(f"expected an asset and a move such as WETH=-20%, got {value!r}", param, ctx)
         return asset, share
+
+
+class Shares(Numbers):
+    """ "1%,30%" as (0.01, 0.3)."""
+
+    name = "N%[,N%...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Shares, each once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        found: dict[float, None] = {}
+        for word in str(value).split(","):
+            try:
+                share = float(word.removesuffix("%")) / 100
+            except ValueError:
+                share = math.nan
+            if not (word.endswith("%") and 0.0 < share < math.inf):
+                self.fail(f"expected sizes such as 1%,30%, got {value!r}", param, ctx)
+            found[share] = None
+        return tuple(found)
+
+
+class Kinds(Words):
+    """ "drain,wash" as ("drain", "wash")."""
+
+    name = "KIND[,KIND...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Kinds of insertions, each once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        words = tuple(dict.fromkeys(word.strip() for word in str(value).split(",")))
+        for word in words:
+            if word not in INSERTIONS:
+                self.fail(f"expected some of {', '.join(INSERTIONS)}, got {word!r}", param, ctx)
+        return words
 
 
 class Amount(Quantity):

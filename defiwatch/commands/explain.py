@@ -129,6 +129,8 @@ def _position(row: PositionRow, snapshot: Snapshot, thresholds: Alerts) -> Itera
         yield f"  health factor at market prices {row.market_factor:g}"
     if row.sentence:
         yield f"  {row.sentence}"
+    yield from (f"  {text}" for text in row.remarks)
+    yield from (f"  oracle of {text}" for text in row.oracles)
     if row.safe:
         yield f"  to a health factor of {thresholds.health_factor_safe:g}, one of"
         yield from (f"    {text}" for text in row.safe)

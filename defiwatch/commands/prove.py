@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from defiwatch.commands.positions import address_of
+from defiwatch.commands.names import address_of
 from defiwatch.commands.shapes import ProofLine, term
 from defiwatch.config import Chain, Config
 from defiwatch.domain.frames import CallResult

@@ -15,6 +15,7 @@ from defiwatch.domain.units import sig6
 from defiwatch.state.lending.desk import Balance, Probe, bonus_of, close_factor
 from defiwatch.state.lending.insight import Insight
 from defiwatch.state.lending.oracles import Dual
+from defiwatch.state.lending.paths import Path
 
 POSITION_SCHEMA = "defiwatch.position/1"
 PROOF_SCHEMA = "defiwatch.proof/1"
@@ -61,7 +62,8 @@ class ProbeLine(msgspec.Struct, frozen=True):
     """What the largest liquidation of one pair would do now. `outcome` is ok, or the contract's error by name.
 
     `covered` and `closable` (the most of it that one call may cover, `close_factor` as a part) in units of the debt,
-    `seized` and `fee` in units of the collateral; `bonus` in basis points, 10500 is 5 %.
+    `seized` and `fee` in units of the collateral; `bonus` in basis points, 10500 is 5 %. `error`: as the contract
+    itself says it; Aave v3 said numbers up to 3.3.
     """
 
     collateral: str
@@ -76,6 +78,7 @@ class ProbeLine(msgspec.Struct, frozen=True):
     close_factor: float | None
     bonus: Uint
     bad_debt: bool
+    error: str = ""
 
 
 class ToxicLine(msgspec.Struct, frozen=True):
@@ -107,6 +110,31 @@ class DualLine(msgspec.Struct, frozen=True):
     coming: float | None
     sentence: str
     legs: tuple[DualLegLine, ...]
+
+
+class OracleLine(msgspec.Struct, frozen=True):
+    """How one asset's price comes: `source` as the market names it, its `kind`, the `feed` behind it ("": not known).
+
+    `age_s`: seconds since its last push, null where no feed of it is followed; `interval_s` between pushes on average,
+    `band` (0.005 is 0.5 %) and `heartbeat_s` by which it is pushed; `learnt_from`: feed (its rounds), price (the
+    changes of the market's own price) or usual (not learnt yet); `pushes` behind it. `headroom`: how far below its cap
+    it stands, 0.01 is 1 %; null where nothing caps it.
+    """
+
+    asset: str
+    symbol: str
+    source: str
+    kind: str
+    description: str
+    feed: str
+    age_s: float | None
+    interval_s: float
+    band: float | None
+    heartbeat_s: float | None
+    learnt_from: str
+    pushes: int
+    headroom: float | None
+    capped: bool | None
 
 
 class WhatIfLine(msgspec.Struct, frozen=True):
@@ -147,6 +175,7 @@ class PositionLine(msgspec.Struct, frozen=True, kw_only=True):
     `common_shock`: the fall of all collateral that brings the factor to 1 (0.05 is 5 %); `carry_s`: seconds until
     interest alone does; `volatility`: of collateral against debt, a year, learnt over `volatility_s` seconds. `probes`
     holds every possible liquidation of a position below 1.05, `take` the one that pays its liquidator most.
+    `learnt_from`: where the volatility comes from, or why there is none, in words; "" for a run's own.
     """
 
     schema: str = POSITION_SCHEMA
@@ -182,6 +211,12 @@ class PositionLine(msgspec.Struct, frozen=True, kw_only=True):
     toxic: tuple[ToxicLine, ...] = ()
     dual: DualLine | None = None
     what_if: WhatIfLine | None = None
+    learnt_from: str = ""
+    oracles: tuple[OracleLine, ...] = ()
+    prices_block: int | None = None
+    """The oldest block whose prices it rests on; null where it rests on none."""
+    doubt: str = ""
+    """What is missing that may have changed it: blocks that a recording does not have."""
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -222,7 +257,9 @@ def position_line(
     safe: Sequence[SafeStep] = (),
     insight: Insight | None = None,
     volatility: tuple[float, float] | None = None,
+    learnt_from: str = "",
     what_if: WhatIfLine | None = None,
+    doubt: str = "",
 ) -> PositionLine:
     """A position in its JSON shape. `volatility`: (a year, learnt over so many seconds)."""
     legs = insight.legs if insight is not None else position.legs
@@ -260,6 +297,10 @@ def position_line(
         toxic=tuple(ToxicLine(one.asset, one.symbol, sig6(one.below)) for one in insight.toxic) if insight else (),
         dual=_dual_line(insight.dual) if insight and insight.dual else None,
         what_if=what_if,
+        learnt_from=learnt_from,
+        oracles=tuple(_oracle_line(path) for path in insight.paths) if insight else (),
+        prices_block=None if position.prices_block < 0 else position.prices_block,
+        doubt=doubt,
     )
 
 
@@ -314,6 +355,27 @@ def _probe_line(probe: Probe, legs: Mapping[str, Leg]) -> ProbeLine:
         close_factor=None if share is None else sig6(share),
         bonus=str(bonus_of(probe, legs)),
         bad_debt=probe.bad_debt,
+        error=probe.error or ("" if probe.outcome == "ok" else probe.outcome),
+    )
+
+
+def _oracle_line(path: Path) -> OracleLine:
+    rhythm = path.rhythm
+    return OracleLine(
+        asset=path.asset,
+        symbol=path.symbol,
+        source=path.source,
+        kind=path.kind,
+        description=path.description,
+        feed=path.feed,
+        age_s=_number(path.age),
+        interval_s=sig6(rhythm.interval),
+        band=_number(rhythm.band),
+        heartbeat_s=_number(rhythm.heartbeat),
+        learnt_from=rhythm.origin,
+        pushes=rhythm.count,
+        headroom=_number(path.headroom),
+        capped=path.capped,
     )
 
 

@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from defiwatch.domain.ids import short
 from defiwatch.domain.risk import Leg, Position
 from defiwatch.domain.units import UINT256_MAX, WAD, iso, to_float
+from defiwatch.models.outlook import KNOWN_S
 from defiwatch.state.lending.barrier import told
 from defiwatch.state.lending.desk import Probe
 from defiwatch.state.lending.distances import Move, moves
 from defiwatch.state.lending.insight import Insight
+from defiwatch.state.lending.paths import phrase as phrase_path
 from defiwatch.state.lending.remedies import phrase
-
-_DAY_S = 86_400.0
-_YEAR_S = 365.0 * _DAY_S
-_NEVER_S = 50.0 * _YEAR_S
+from defiwatch.state.lending.words import movement, remarks
 
 
 def factor_text(wad: int) -> str:
@@ -39,6 +38,7 @@ def sheet(
     insight: Insight | None = None,
     p_liquidation: Mapping[str, float] | None = None,
     volatility: tuple[float, float] | None = None,
+    learnt_from: str = "",
     *,
     before: int | None = None,
 ) -> list[str]:
@@ -55,7 +55,7 @@ def sheet(
     legs = insight.legs if insight is not None else position.legs
     lines += _table(position, legs)
     if insight is not None:
-        lines += [f"  {text}" for text in _outlook(insight, p_liquidation or {}, volatility)]
+        lines += [f"  {text}" for text in _outlook(insight, p_liquidation or {}, volatility, learnt_from)]
         lines += _safe(position, insight)
         lines += _probes(insight)
     return lines
@@ -108,36 +108,31 @@ def _amount(units: int, decimals: int) -> str:
 
 
 def _outlook(
-    insight: Insight, p_liquidation: Mapping[str, float], volatility: tuple[float, float] | None
+    insight: Insight, p_liquidation: Mapping[str, float], volatility: tuple[float, float] | None, learnt_from: str
 ) -> Iterator[str]:
     if insight.common_shock is not None:
         verb = "falls" if insight.common_shock >= 0 else "rises"
         at = "liquidated" if insight.common_shock >= 0 else "safe again"
         yield f"{at} if all collateral together {verb} {abs(insight.common_shock):.2%}"
-    if insight.carry_s is not None and 0.0 < insight.carry_s < _NEVER_S:
-        yield f"interest alone liquidates it in {_span(insight.carry_s)}"
-    for one in insight.toxic:
-        yield (
-            f"toxic: below {one.below:.4f} every liquidation of its {one.symbol or short(one.asset)} "
-            "lowers the health factor"
-        )
+    yield from remarks(insight)
     if p_liquidation:
         words = {horizon: told(chance).partition(",") for horizon, chance in p_liquidation.items()}
         chances = ", ".join(f"{horizon} {number}" for horizon, (number, _, _) in words.items())
         limits = next((limit.strip() for _, _, limit in words.values() if limit), "")
         yield f"P(liquidated, if nothing is done): {chances}" + (f" ({limits})" if limits else "")
-    if volatility is not None:
-        yield f"volatility of collateral against debt {volatility[0]:.0%} a year (watched {_span(volatility[1])})"
+    if insight.common_shock is not None:
+        yield from movement(p_liquidation, volatility, learnt_from, KNOWN_S)
     dual = insight.dual
     if dual is not None:
         if dual.market is not None:
             coming = "" if dual.coming is None else f", {dual.coming:.4f} once the oracles have caught up"
             yield f"health factor at market prices {dual.market:.4f}{coming}"
+        else:
+            without = [leg.symbol or short(leg.asset) for leg in dual.legs if leg.market_price is None]
+            yield f"health factor at market prices not known: no market price of {', '.join(without)}"
         if dual.sentence:
             yield dual.sentence
-        named = [f"{leg.symbol or short(leg.asset)} {leg.kind}" for leg in dual.legs if leg.kind != "unknown"]
-        if named:
-            yield f"oracles: {', '.join(named)}"
+    yield from (f"oracle of {phrase_path(path)}" for path in insight.paths)
 
 
 def _safe(position: Position, insight: Insight) -> Iterator[str]:
@@ -169,11 +164,3 @@ def _outcome(probe: Probe, taken: Leg, paid: Leg) -> str:
     paying, taking = to_float(probe.covered, paid.decimals), to_float(probe.seized, taken.decimals)
     bad = ", the rest becomes bad debt" if probe.bad_debt else ""
     return f"repays {paying:,.6g}, takes {taking:,.6g}{bad}"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 2.0 * 3600.0:
-        return f"{seconds / 60.0:.0f} min"
-    if seconds < 2.0 * _DAY_S:
-        return f"{seconds / 3600.0:.1f} h"
-    return f"{seconds / _DAY_S:.0f} d" if seconds < 2.0 * _YEAR_S else f"{seconds / _YEAR_S:.1f} years"

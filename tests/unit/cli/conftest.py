@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import defiwatch.session
+import defiwatch.session.parts
 from defiwatch.cli import cli
 from tests.unit.cli.fakes import FakeEngine, parts
 
@@ -21,7 +21,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(defiwatch.session, "load_parts", lambda: parts())
+    monkeypatch.setattr(defiwatch.session.parts, "load_parts", lambda: parts())
     FakeEngine.made.clear()
 
     def run(*words: object) -> Result:

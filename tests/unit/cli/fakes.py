@@ -40,6 +40,7 @@ class FakeEngine:
         self.standing: dict[str, Alert] = {}
         self.warming: float | None = None
         self.events_per_s = 0.0
+        self.midway = False
         self._on_alert = on_alert
         self._on_frame = on_frame
         self._fresh: list[str] = []

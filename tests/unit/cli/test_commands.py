@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from defiwatch.commands.alerts import sample_alert
+from defiwatch.domain.frames import Frame, QuoteFrame
+from defiwatch.domain.units import iso
 from defiwatch.errors import ExitCode
 from defiwatch.sinks.history import FILE_NAME, Store
+from tests.convert import header_frame, write_recording
 from tests.unit.cli.conftest import Invoke
 from tests.unit.cli.fakes import FakeEngine, recording
 from tests.unit.sinks.samples import USER, alert
@@ -269,3 +272,35 @@ def test_no_colour(invoke: Invoke, filled: Path, monkeypatch: pytest.MonkeyPatch
     assert "\x1b[" in CliRunner().invoke(cli, words, color=True).stdout
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in CliRunner().invoke(cli, words).stdout
+
+
+# Evaluation.
+
+
+def test_evaluate_prints_a_table_or_json_and_refuses_what_it_cannot_read(invoke: Invoke, tmp_path: Path) -> None:
+    frames: list[Frame] = [header_frame({})]
+    for i in range(300):
+        price = 0.9 if 200 <= i < 212 else 1.0 + 0.0003 * (-1) ** i
+        frames.append(QuoteFrame("venue", "USDC", "USD", f"{price}", iso(1_700_000_000 + 3600 * i)))
+    write_recording(tmp_path / "r.gz", frames)
+    label = {"kind": "price.depeg", "subject": "USDC", "from": "2023-11-22T22:00:00Z", "to": "2023-11-23T12:00:00Z"}
+    (tmp_path / "l.jsonl").write_text(json.dumps(label))
+    words = ("evaluate", tmp_path / "r.gz", "--labels", tmp_path / "l.jsonl", "--baselines", "--ablate")
+    shown = invoke(*words)
+    assert shown.exit_code == 0
+    assert "price.depeg" in shown.stdout
+    assert "plain half-space trees" in shown.stdout
+    found = json.loads(invoke(*words, "--json").stdout)
+    assert (found["kinds"]["price.depeg"]["found"], found["schema"]) == (1, "defiwatch.evaluation/1")
+    assert {"without band", "without lasting", "weighted z-score"} < set(found["others"])
+    (tmp_path / "l.jsonl").write_text("no label")
+    for bad, said in (
+        (words, "l.jsonl:1: expected one JSON object a line"),
+        (("evaluate", tmp_path / "l.jsonl", "--calibration"), "expected lines of JSON, gzip or plain"),
+        (("evaluate", tmp_path / "r.gz", "--insert", "wash"), "nothing in these recordings that it could go into"),
+    ):
+        outcome = invoke(*bad)
+        assert outcome.exit_code == 2
+        assert outcome.stdout == ""
+        assert said in outcome.stderr
+        assert len(outcome.stderr.splitlines()) == 1

@@ -111,7 +111,7 @@ def test_options_of_a_subcommand_may_stand_anywhere(invoke: Invoke) -> None:
         (["replay"], "missing argument 'FILE...'"),
         (["record"], "missing argument 'FILE'"),
         (["journal"], "missing command"),
-        (["schema", "nonsense"], "invalid value for '{alert|position|"),
+        (["schema", "nonsense"], "invalid value for 'NAME'"),
         (["demo", "--speed", "0"], "expected a number above 0, or max, got '0'"),
         (["demo", "--speed", "nan"], "expected a number above 0, or max, got 'nan'"),
         (["demo", "--speed", "fast"], "expected a number above 0, or max, got 'fast'"),
@@ -131,6 +131,11 @@ def test_options_of_a_subcommand_may_stand_anywhere(invoke: Invoke) -> None:
         (["positions", "x", "--shock", "WETH=-120%"], "expected an asset and a move such as WETH=-20%"),
         (["positions", "x", "--repay", "USDC=-5"], "expected an asset and an amount such as USDC=5000"),
         (["evaluate", "/no/such", "--labels", "/no/such"], "'/no/such' does not exist"),
+        (["evaluate", __file__], "one of --labels, --insert, --calibration and --positions is needed"),
+        (["evaluate", __file__, "--insert", "flood"], "expected some of price_move, burst, wash, drain, got 'flood'"),
+        (["evaluate", __file__, "--insert", "drain", "--size", "5"], "expected sizes such as 1%,30%, got '5'"),
+        (["evaluate", __file__, "--calibration", "--size", "5%"], "--size and --seed need --insert"),
+        (["evaluate", __file__, "--calibration", "--ablate"], "--ablate and --baselines need --labels or --insert"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_a_line(invoke: Invoke, words: list[str], said: str) -> None:

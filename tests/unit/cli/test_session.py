@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from collections.abc import Callable
@@ -7,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from defiwatch import session as session_module
 from defiwatch.config import Config
-from defiwatch.domain.frames import BlockFrame, Frame, HeaderFrame, InputFrame
+from defiwatch.domain.frames import BlockFrame, Frame, HeaderFrame, InputFrame, ReadsFrame, TickFrame, encode
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.units import iso
 from defiwatch.domain.view import Snapshot
 from defiwatch.errors import RecordingError, SourceError
-from defiwatch.session import Pace, Parts, Session, Stop, replayed
+from defiwatch.session import Pace, Parts, Session, Stop, replayed, run
 from defiwatch.sinks.history import FILE_NAME, Store
 from defiwatch.sinks.outlets import Outlets
 from defiwatch.sinks.picture import read_picture
 from tests.unit.cli.fakes import FakeEngine, inputs, parts, recording
-from tests.unit.sinks.samples import START, alert
+from tests.unit.sinks.samples import START, alert, block, header
 
 
 class Ear:
@@ -102,9 +102,9 @@ def test_a_replay_of_several_files_is_one(tmp_path: Path) -> None:
 
 def test_a_replay_keeps_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("defiwatch.session.time.sleep", lambda s: now.__setitem__(0, now[0] + s))
-    monkeypatch.setattr("defiwatch.session.time.monotonic", lambda: now[0])
-    monkeypatch.setattr(session_module.Pace, "__init__", _paced(lambda: now[0]))
+    monkeypatch.setattr("time.sleep", lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Pace, "__init__", _paced(lambda: now[0]))
     fed: list[tuple[int, float]] = []
     ear = Ear()
     ear.heard = lambda item: fed.append((int(item.id[3:]), round(now[0] - 100.0, 3)))
@@ -168,6 +168,37 @@ def test_snapshots_by_the_frames_time_see_the_state_before_it(tmp_path: Path) ->
     ear.wanted = lambda _, frames: frames == START + 36
     session.replay([recording(tmp_path / "r.gz", 5)], speed=None)
     assert [s.sequence for s in ear.snapshots] == [3], "header and two blocks: the third is not applied yet"
+
+
+def test_a_replay_goes_by_its_blocks_and_not_by_ticks_of_another_day(tmp_path: Path) -> None:
+    path = tmp_path / "r.gz"
+    far = TickFrame(time=iso(START + 300 * 86_400))
+    told = [header(), far, *(frame for n in range(1, 5) for frame in (block(n), far))]
+    path.write_bytes(gzip.compress(b"".join(encode(frame) + b"\n" for frame in told), mtime=0))
+    ear = Ear()
+    session = made(ear, door=parts())
+    session.replay([path], speed=None)
+    assert ear.times[2:] == [START + 12.0 * n for n in (1, 1, 2, 2, 3, 3, 4, 4)], "the first tick knows no block yet"
+
+
+def test_events_a_second_count_what_a_block_brought_once_the_clock_has_moved(tmp_path: Path) -> None:
+    ear = Ear()
+    session = made(ear, door=parts())
+    ear.wanted = lambda _wall, _frames: True
+    engine = engine_of(session)
+    engine.events = lambda: 24 * sum(isinstance(frame, BlockFrame) for frame in engine.fed)  # type: ignore[method-assign]
+    rates: list[float] = []
+
+    def note(snapshot: Snapshot) -> None:
+        rates.append(engine.events_per_s)
+
+    ear.on_snapshot = note  # type: ignore[method-assign]
+    path = tmp_path / "r.gz"
+    read = ReadsFrame(chain_id=1, block="0x1", calls=())
+    told = [header(), *(frame for n in range(1, 5) for frame in (block(n), read))]
+    path.write_bytes(gzip.compress(b"".join(encode(frame) + b"\n" for frame in told), mtime=0))
+    session.replay([path], speed=None)
+    assert rates[-1] == 2.0
 
 
 def test_a_recording_that_is_none(tmp_path: Path) -> None:
@@ -241,7 +272,7 @@ def test_a_fault_of_a_listener_ends_the_run() -> None:
 
 
 def test_what_was_said_before_and_meanwhile_reaches_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "INBOX_S", 0.01)
+    monkeypatch.setattr(run, "INBOX_S", 0.01)
     with Store(tmp_path / FILE_NAME) as store:
         store.append([alert(1, key="old")])
         store.add_input(InputFrame(action="ack", key="old", time=iso(START + 5)), "command")
@@ -295,3 +326,42 @@ def test_stop_listeners() -> None:
     stop.set()
     stop.listen(second)
     assert heard == ["first", "second"]
+
+
+class Notes:
+    """A keeper that notes after how many frames it was asked to keep the state, and whether a block was midway."""
+
+    def __init__(self, engine: FakeEngine, _folder: Path) -> None:
+        self.engine = engine
+        self.saves: list[tuple[int, bool]] = []
+
+    def open(self) -> None:
+        pass
+
+    def save(self) -> None:
+        self.saves.append((len(self.engine.fed), self.engine.midway))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("late", [30.0, 0.0])
+def test_the_state_is_kept_between_two_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, late: float) -> None:
+    keepers: list[Notes] = []
+
+    def keeper(engine: FakeEngine, folder: Path) -> Notes:
+        keepers.append(Notes(engine, folder))
+        return keepers[0]
+
+    async def run_live(engine: FakeEngine, **_: object) -> None:
+        for number in range(1, 7):
+            engine.feed(block(number))
+            engine.midway = number % 3 != 0
+
+    monkeypatch.setattr(run, "KEEP_S", 0.0)
+    monkeypatch.setattr(run, "OVERDUE_S", late)
+    door = Parts(engine=FakeEngine, run_live=run_live, replay=replayed, keeper=keeper)
+    made(Ear(), picture=tmp_path, door=door).live(lookback=0, duration=None, once=False)
+    during = keepers[0].saves[:-1]
+    assert (3, False) in during
+    assert any(midway for _, midway in during) is (late == 0.0)
