@@ -40,6 +40,9 @@ _SWITCH_INTERVAL_S = 0.0005
 _WIDE = 120
 """Columns from which panels stand side by side."""
 
+_TALL = 34
+"""Rows from which the overview also lists what changed."""
+
 _BURST_S = 0.05
 """Alerts that come within this time are drawn together."""
 
@@ -60,6 +63,7 @@ class DefiwatchApp(App[int]):
     }
     DEFAULT_MODE = "overview"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012 - textual does not type it as ClassVar
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (_TALL, "-tall")]  # noqa: RUF012 - as above
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(tab.key, f"show('{tab.mode}')", tab.word, show=False) for tab in TABS),
         Binding("space", "pause", "pause"),

@@ -67,6 +67,7 @@ def fit(line: Line, width: int, right: bool = False) -> Line:
 
 def wrap(text: str, width: int) -> list[str]:
     """`text` broken at spaces into lines of at most `width` cells; a word that is longer is broken where it must."""
+    width = max(1, width)
     rows: list[str] = []
     row = ""
     for word in plain(text).split():

@@ -47,6 +47,10 @@ class Picture:
         """Whether the engine has sent a picture yet."""
         return self.snapshot.sequence >= 0
 
+    def trust_of(self, chain: str) -> str:
+        """How far the chain's blocks were checked; "" where it is none of the chains."""
+        return next((row.trust for row in self.snapshot.chains if row.name == chain), "")
+
     def standing_on(self, key: str) -> list[AlertRow]:
         """The standing alerts on the row with this key (an alert's key is its subject's, a colon, an aspect)."""
         prefix = f"{key}:"

@@ -71,9 +71,12 @@ RAMP = 12
 
 
 class Inks:
-    """Rich styles by name, made from a theme's variables. No meaning is in a colour alone: signs carry it too."""
+    """Rich styles by name, made from a theme's variables. No meaning is in a colour alone: signs carry it too.
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    `colourless`: colours end as greys, among which red would be darker than calm; what is bad is then underlined.
+    """
+
+    def __init__(self, variables: Mapping[str, str], *, colourless: bool = False) -> None:
         def color(name: str, fallback: str) -> Color:
             found = Color.parse(variables.get(name, fallback))
             return Color.parse(fallback) if found.a == 0 else found
@@ -84,6 +87,8 @@ class Inks:
         accent, good = color("accent", "#4fc1b0"), color("success", "#6fc08a")
         warn, bad = color("warning", "#e3b341"), color("error", "#f4706b")
         link = color("primary", "#6ea8e0")
+        if colourless:
+            warn = bad = ink
         if native:
             muted = Style(dim=True)
             faint, track, chip_text = muted, muted, None
@@ -113,7 +118,7 @@ class Inks:
             "good": Style(color=good.rich_color),
             "warn": Style(color=warn.rich_color),
             "bad": Style(color=bad.rich_color),
-            "bad-strong": Style(color=bad.rich_color, bold=True),
+            "bad-strong": Style(color=bad.rich_color, bold=True, underline=colourless or None),
             "warn-strong": Style(color=warn.rich_color, bold=True),
             "chip-critical": chip(bad),
             "chip-warning": chip(warn),

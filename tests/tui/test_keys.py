@@ -23,8 +23,8 @@ async def test_the_overview_shows_positions_pools_and_alerts_at_once_in_80x24() 
             assert told in text
         assert {widget.id for widget in app.screen.query("Table") if widget.size.height} == {
             "positions",
+            "standing",
             "pools",
-            "log",
         }
 
 
@@ -35,7 +35,7 @@ async def test_the_overview_shows_positions_pools_and_alerts_at_once_in_80x24() 
         ("3", ["Pools"]),
         ("4", ["Markets"]),
         ("5", ["Prices and oracles"]),
-        ("6", ["Standing alerts", "Alerts"]),
+        ("6", ["Standing alerts", "Changes"]),
         ("7", ["Sources", "Models"]),
     ],
 )
@@ -48,7 +48,7 @@ async def test_digits_open_the_views(key: str, titles: list[str]) -> None:
         assert len(heads) == len(titles)
         assert all(title in head for title, head in zip(titles, heads, strict=True))
         await press(pilot, "1")
-        assert len(app.screen.query("Table")) == 5
+        assert len(app.screen.query("Table")) == 6
 
 
 async def test_a_view_opened_late_shows_the_newest_picture() -> None:
@@ -61,15 +61,53 @@ async def test_a_view_opened_late_shows_the_newest_picture() -> None:
         assert app.screen.query_one("#position").picture.snapshot.sequence == CRASH + 1  # type: ignore[attr-defined]
 
 
-async def test_positions_stand_by_distance_and_unknown_ones_last() -> None:
+async def test_positions_stand_by_severity_then_the_watched_then_by_distance_and_unknown_ones_last() -> None:
     app = dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
         await play(pilot)
         await press(pilot, "2")
         rows: list[PositionRow] = list(table(app, "position").rows)
-        told = [row.distance for row in rows if row.distance is not None]
+        assert (rows[0].severity, rows[0].label, rows[0].watched) == ("critical", "treasury.eth", True)
+        assert rows[1].severity == "critical"
+        assert not rows[1].watched
+        assert rows[1].distance is not None
+        assert rows[0].distance is not None
+        assert rows[1].distance < rows[0].distance
+        told = [row.distance for row in rows if row.distance is not None and row.severity is None and not row.watched]
         assert told == sorted(told)
         assert rows[-1].distance is None
+
+
+async def test_dust_below_the_line_does_not_hide_what_matters() -> None:
+    app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await play(pilot)
+        crash = story(CRASH)
+        some = crash.positions[-1]
+        dust = [
+            msgspec.structs.replace(some, key=f"dust{at}", severity=None, watched=False, distance=-0.5 - at, unknown="")
+            for at in range(30)
+        ]
+        app.take(msgspec.structs.replace(crash, sequence=CRASH + 1, positions=(*dust, *crash.positions)))
+        await pilot.pause()
+        rows: list[PositionRow] = list(table(app, "positions").rows)
+        assert [row.severity for row in rows[:2]] == ["critical", "critical"]
+
+
+async def test_what_somebody_has_in_hand_stands_after_what_nobody_has() -> None:
+    app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await play(pilot)
+        crash = story(CRASH)
+        fresh = [msgspec.structs.replace(row, acked=False, snoozed_until=None) for row in crash.alerts]
+        worst = fresh[0]
+        acked = (msgspec.structs.replace(worst, acked=True), *fresh[1:])
+        app.take(msgspec.structs.replace(crash, sequence=CRASH + 1, alerts=acked))
+        await pilot.pause()
+        rows = table(app, "standing").rows
+        assert rows[-1].alert.key == worst.alert.key
+        assert rows[0].alert.key == crash.alerts[1].alert.key
+        assert "1 in hand" in str(table(app, "standing").border_title)
 
 
 async def test_the_cursor_moves_by_arrows_and_letters_and_shows_only_with_the_focus() -> None:
@@ -85,7 +123,7 @@ async def test_the_cursor_moves_by_arrows_and_letters_and_shows_only_with_the_fo
         await press(pilot, "g")
         assert (positions.cursor, positions.scroll_offset.y) == (0, 0)
         await press(pilot, "tab")
-        assert app.focused is table(app, "pools")
+        assert app.focused is table(app, "standing")
 
 
 async def test_the_cursor_follows_its_row_and_stays_at_the_top_until_it_is_moved() -> None:
@@ -97,7 +135,11 @@ async def test_the_cursor_follows_its_row_and_stays_at_the_top_until_it_is_moved
         held = positions.row.key  # type: ignore[union-attr]
         calm = story(10)
         other = [row for row in calm.positions if row.key != held]
-        sunk = [msgspec.structs.replace(row, distance=0.9) for row in calm.positions if row.key == held]
+        sunk = [
+            msgspec.structs.replace(row, distance=0.9, severity=None, watched=False)
+            for row in calm.positions
+            if row.key == held
+        ]
         app.take(msgspec.structs.replace(calm, sequence=11, positions=(*sunk, *other)))
         await pilot.pause()
         assert positions.row.key == held  # type: ignore[union-attr]
@@ -156,7 +198,7 @@ async def test_enter_opens_the_reasons_which_follow_their_row() -> None:
     app = dashboard()
     async with app.run_test(size=(80, 40)) as pilot:
         await play(pilot)
-        await press(pilot, "j", "enter")
+        await press(pilot, "enter")
         text = screen_text(app)
         assert isinstance(app.screen, Detail)
         for told in (
@@ -186,7 +228,7 @@ async def test_a_page_shows_and_copies_the_row_as_json() -> None:
     app = dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
         await play(pilot)
-        await press(pilot, "j", "enter", "v")
+        await press(pilot, "enter", "v")
         assert '"health_factor": 0.96' in screen_text(app)
         await press(pilot, "y")
         copied = msgspec.json.decode(app.clipboard, type=PositionRow)
@@ -200,7 +242,7 @@ async def test_ack_snooze_and_judgements_are_sent_as_input_frames() -> None:
     app = dashboard(feed)
     async with app.run_test(size=(80, 24)) as pilot:
         await play(pilot)
-        await press(pilot, "j", "a")
+        await press(pilot, "a")
         frame = feed.sent[-1]
         assert (frame.action, frame.time) == ("ack", "2026-03-10T12:12:50Z")
         assert frame.key.endswith(":0x12c4aa5fb5c1b8f4f9b1a3a6d0e6f14f3c02b1ab:liquidation")
@@ -312,10 +354,10 @@ async def test_other_themes_are_worn(theme: str) -> None:
 async def test_without_colour_letters_and_signs_still_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 40)) as pilot:
         await play(pilot)
         lines = shown(table(app, "positions"))
-        assert lines[2].startswith("C★ treasury.eth")
+        assert lines[1].startswith("C★ treasury.eth")
         assert lines[3].startswith("W")
         assert shown(table(app, "log"))[1].startswith("↶ i")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -28,6 +29,11 @@ def test_wrapped_lines_fit_and_keep_every_letter(text: str, width: int) -> None:
     rows = wrap(text, width)
     assert all(cell_len(row) <= width for row in rows)
     assert "".join(rows).replace(" ", "") == plain(text).replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [0, -3])
+def test_where_there_is_no_room_a_text_is_broken_at_every_letter(width: int) -> None:
+    assert wrap("ab c", width) == ["a", "b", "c"]
 
 
 def test_a_line_that_is_cut_says_so_also_where_a_later_piece_is_lost() -> None:

@@ -56,7 +56,7 @@ async def test_the_wheel_scrolls() -> None:
         positions.scroll_down(animate=False)
         await pilot.pause()
         assert positions.scroll_offset.y == 1
-        assert "0x9a31" not in positions.render_line(1).text
+        assert "treasury.eth" not in positions.render_line(1).text
 
 
 async def test_a_click_on_a_word_opens_its_view() -> None:

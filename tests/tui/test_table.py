@@ -69,6 +69,16 @@ def counted(calls: Iterator[_Calls]) -> _Calls:
     return next(calls)
 
 
+async def test_a_panel_too_narrow_for_its_columns_shortens_words_and_keeps_the_age() -> None:
+    app = dashboard()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await play(pilot)
+        for name in ("standing", "log"):
+            head, first, *_ = shown(table(app, name))
+            assert head.split()[-1] in ("since", "age")
+            assert first.split()[-1][-1] in "smhd"
+
+
 async def test_ten_thousand_rows_cost_what_the_window_costs(counted: _Calls) -> None:
     app = dashboard()
     async with app.run_test(size=(80, 24)) as pilot:

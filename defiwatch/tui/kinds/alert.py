@@ -121,14 +121,40 @@ def _log_page(alert: Alert, picture: Picture, page: Page) -> None:
             )
 
 
+def _now(alert: Alert, picture: Picture) -> Line:
+    """How the subject is now; the title tells how it was at the last change. () where it is not listed."""
+    for position in picture.snapshot.positions:
+        if alert.key.startswith(f"{position.key}:"):
+            if position.unknown:
+                return (("unknown: ", "warn"), (position.unknown, "warn"))
+            if position.health_factor is None:
+                return (("no debt", "good"),)
+            ink = severity_ink(position.severity)
+            away = f", {figures.percent(position.distance)} away" if position.distance is not None else ""
+            return (("health factor ", "dim"), (figures.health(position.health_factor), ink), (away, "dim"))
+    for pool in picture.snapshot.pools:
+        if alert.key.startswith(f"{pool.key}:"):
+            return (("score ", "dim"), (figures.score(pool.score), "text"), (" of 100", "dim"))
+    for market in picture.snapshot.markets if alert.subject.type == "market" else ():
+        if alert.key.startswith(f"{market.key}:"):
+            return ((figures.percent(market.utilisation), "text"), (" used", "dim"))
+    return ()
+
+
 def _standing_page(row: AlertRow, picture: Picture, page: Page) -> None:
     stands = ((figures.age(picture.snapshot.time - row.since), "text"),)
-    _facts(row.alert, page, ("stands for", stands), ("handled", _handled(row, picture)))
+    now = _now(row.alert, picture)
+    _facts(row.alert, page, ("stands for", stands), ("handled", _handled(row, picture)), ("its subject now", now))
     _tail(row.alert, page)
 
 
+def _is_handled(row: AlertRow, picture: Picture) -> bool:
+    return row.acked or (row.snoozed_until is not None and row.snoozed_until > picture.snapshot.time)
+
+
 def _standing_rows(picture: Picture) -> Sequence[AlertRow]:
-    return picture.snapshot.alerts
+    """As they come (most severe, then newest first), what somebody has in hand after the rest."""
+    return sorted(picture.snapshot.alerts, key=lambda row: _is_handled(row, picture))
 
 
 def _summary(picture: Picture) -> str:
@@ -137,6 +163,8 @@ def _summary(picture: Picture) -> str:
         number = sum(row.alert.severity == severity for row in picture.snapshot.alerts)
         if number:
             told.append(f"{number} {severity}")
+    if handled := sum(_is_handled(row, picture) for row in picture.snapshot.alerts):
+        told.append(f"{handled} in hand")
     return ", ".join(told)
 
 
@@ -177,7 +205,7 @@ STANDING: Kind[AlertRow] = Kind(
 
 LOG: Kind[Alert] = Kind(
     name="change",
-    title="Alerts",
+    title="Changes",
     columns=(
         Column("", 1, lambda row, _: (state_mark(row.state),)),
         Column("", 1, lambda row, _: _chip(row), order=lambda row: -SEVERITIES.index(row.severity)),
@@ -193,6 +221,5 @@ LOG: Kind[Alert] = Kind(
     awaited=lambda picture: picture.awaited("alert", "all is calm"),
     page=_log_page,
     ordered="newest first",
-    summary=_summary,
     alerts=lambda row, _: [row.key],
 )

@@ -21,8 +21,9 @@ _PAGE_WIDTH = 112
 class Column(Generic[R]):
     """One column. `width` in cells; `grow` shares out what is left over.
 
-    Where it is narrow, columns of the highest `rank` go first. `order` gives the value to sort by (no `order`: not
-    sortable; a value of None sorts last both ways); `falling`: the first press sorts downwards.
+    Where it is narrow, columns of the highest `rank` go first, then those that grow shrink, down to `least`. `order`
+    gives the value to sort by (no `order`: not sortable; a value of None sorts last both ways); `falling`: the first
+    press sorts downwards.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Column(Generic[R]):
     rank: int = 0
     falling: bool = False
     hint: str = ""
+    least: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,37 @@ def age_column(time: Callable[[R], float], stale_after: float) -> Column[R]:
         lambda row, picture: age(time(row), picture.snapshot.time, stale_after),
         order=lambda row: -time(row),
         right=True,
+    )
+
+
+def money_column(title: str, value: Callable[[R], float | None], rank: int = 0, width: int = 8) -> Column[R]:
+    """An amount of dollars, sorted downwards first."""
+    return Column(
+        title, width, lambda row, _: number(figures.money(value(row))), order=value, right=True, falling=True, rank=rank
+    )
+
+
+def count_column(title: str, value: Callable[[R], int], rank: int = 0) -> Column[R]:
+    """How many there are, sorted downwards first."""
+    return Column(
+        title,
+        max(len(title), 7),
+        lambda row, _: ((figures.count(value(row)), "dim"),),
+        order=value,
+        right=True,
+        falling=True,
+        rank=rank,
+    )
+
+
+def venue_column(protocol: Callable[[R], str], chain: Callable[[R], str], title: str = "protocol") -> Column[R]:
+    """The protocol and its chain."""
+    return Column(
+        title,
+        20,
+        lambda row, _: ((protocol(row), "dim"), (" ", "dim"), (chain(row), "faint")),
+        order=lambda row: (protocol(row), chain(row)),
+        rank=5,
     )
 
 

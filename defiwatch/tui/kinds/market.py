@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from defiwatch.domain.view import MarketRow
 from defiwatch.tui import figures
-from defiwatch.tui.kinds.kind import Column, Kind, age_column, number, standing
+from defiwatch.tui.kinds.kind import (
+    Column,
+    Kind,
+    age_column,
+    count_column,
+    money_column,
+    number,
+    standing,
+    venue_column,
+)
 from defiwatch.tui.kinds.page import Page
 from defiwatch.tui.lines import Line, meter
 from defiwatch.tui.picture import Picture
@@ -66,7 +75,7 @@ def _page(row: MarketRow, picture: Picture, page: Page) -> None:
         page.head("Facts")
         page.facts((name, ((value, "text"),)) for name, value in row.facts)
     page.alerts(picture.standing_on(row.key), now)
-    page.source(row.source, row.block, row.time, now, MARKET.is_stale(row, now))
+    page.source(row.source, row.block, row.time, now, MARKET.is_stale(row, now), picture.trust_of(row.chain))
 
 
 MARKET: Kind[MarketRow] = Kind(
@@ -74,13 +83,7 @@ MARKET: Kind[MarketRow] = Kind(
     title="Markets",
     columns=(
         Column("market", 14, lambda row, _: ((row.label, "text"),), order=lambda row: row.label.lower(), grow=2),
-        Column(
-            "protocol",
-            20,
-            lambda row, _: ((row.protocol, "dim"), (" ", "dim"), (row.chain, "faint")),
-            order=lambda row: (row.protocol, row.chain),
-            rank=5,
-        ),
+        venue_column(lambda row: row.protocol, lambda row: row.chain),
         Column(
             "used",
             7,
@@ -91,34 +94,11 @@ MARKET: Kind[MarketRow] = Kind(
             hint="borrowed divided by supplied",
         ),
         Column("", 10, _used, rank=6),
-        Column(
-            "supplied",
-            8,
-            lambda row, _: number(figures.money(row.supplied_usd)),
-            order=lambda row: row.supplied_usd,
-            right=True,
-            falling=True,
-            rank=3,
-        ),
-        Column(
-            "borrowed",
-            8,
-            lambda row, _: number(figures.money(row.borrowed_usd)),
-            order=lambda row: row.borrowed_usd,
-            right=True,
-            falling=True,
-        ),
+        money_column("supplied", lambda row: row.supplied_usd, rank=3),
+        money_column("borrowed", lambda row: row.borrowed_usd),
         Column("at risk", 8, _at_risk, order=lambda row: row.at_risk_usd, right=True, falling=True),
         Column("bad debt", 8, _bad_debt, order=lambda row: row.bad_debt_usd, right=True, falling=True, rank=1),
-        Column(
-            "positions",
-            9,
-            lambda row, _: ((figures.count(row.positions), "dim"),),
-            order=lambda row: row.positions,
-            right=True,
-            falling=True,
-            rank=4,
-        ),
+        count_column("positions", lambda row: row.positions, rank=4),
         Column(
             "known",
             7,

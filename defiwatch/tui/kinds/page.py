@@ -11,6 +11,9 @@ from defiwatch.tui import figures
 from defiwatch.tui.lines import Line, Piece, fit, meter, plain, width_of, wrap
 from defiwatch.tui.marks import TRUST_WORDS, severity_chip, severity_ink, state_mark
 
+_LEAST_ROOM = 6
+"""Cells beside a name below which its value begins on a line of its own."""
+
 
 class Page:
     """Collects lines that are at most `width` cells wide."""
@@ -70,6 +73,9 @@ class Page:
             self.line(*label, *value)
             return
         ink = value[0][1]
+        if room < _LEAST_ROOM:
+            self.line(*label)
+            label, indent, room = ((" ", "text"),), 1, self.width - 1
         for row in wrap("".join(text for text, _ in value), room):
             self.line(*label, (row, ink))
             label = ((" " * indent, "text"),)

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from defiwatch.domain.view import PoolRow
 from defiwatch.tui import figures
-from defiwatch.tui.kinds.kind import Column, Kind, age_column, number, standing
+from defiwatch.tui.kinds.kind import (
+    Column,
+    Kind,
+    age_column,
+    count_column,
+    money_column,
+    number,
+    standing,
+    venue_column,
+)
 from defiwatch.tui.kinds.page import Page
 from defiwatch.tui.lines import Line, meter
 from defiwatch.tui.picture import Picture
@@ -47,6 +56,30 @@ def _score_spark(row: PoolRow, picture: Picture) -> Line:
     return ((figures.spark(picture.trails.values(f"pool score {row.key}"), 12, (0.0, 100.0)), ramp(row.score / 100)),)
 
 
+def _depth(row: PoolRow, _: Picture) -> Line:
+    return (("–", "faint"),) if row.depth_usd is None else ((figures.money(min(row.depth_usd)), "text"),)
+
+
+def _depths(row: PoolRow) -> Line:
+    if row.depth_usd is None:
+        return (("cannot be told", "dim"),)
+    down, up = row.depth_usd
+    return (figures.money(down), "text"), (" down, ", "dim"), (figures.money(up), "text"), (" up", "dim")
+
+
+def _mean(row: PoolRow) -> Line:
+    if row.twap is None or row.twap_gap is None:
+        return (("too little is known yet", "dim"),)
+    ink = "bad" if row.twap_gap >= 0.05 else "warn" if row.twap_gap >= 0.01 else "dim"
+    return (figures.price(row.twap), "text"), (f"  {figures.percent(row.twap_gap, 2)} off", ink)
+
+
+def _largest(row: PoolRow) -> Line:
+    """Half is even for two tokens; DOMAIN: the share leads the price of a stable pool."""
+    ink = "bad-strong" if row.share >= 0.9 else "warn-strong" if row.share >= 0.75 else "text"
+    return ((figures.percent(row.share), ink),) if row.share else ()
+
+
 def _summary(picture: Picture) -> str:
     unusual = sum(row.score >= 50 for row in picture.snapshot.pools)
     return f"{unusual} unusual" if unusual else ""
@@ -65,6 +98,9 @@ def _page(row: PoolRow, picture: Picture, page: Page) -> None:
             ("value", number(figures.money(row.value_usd))),
             ("change in 1 h", _change(row, picture)),
             ("volume in 1 h", number(figures.money(row.volume_usd_1h))),
+            ("mean of 30 min", _mean(row)),
+            ("moves it by 2 %", _depths(row)),
+            ("largest token", _largest(row)),
             ("events seen", ((figures.count(row.events), "text"),)),
         )
     )
@@ -86,7 +122,7 @@ def _page(row: PoolRow, picture: Picture, page: Page) -> None:
     page.reasons(row.score, row.reasons, None if row.score < 50 else "warning" if row.score < 80 else "critical")
     page.line(("unusual against the pool's own history; no probability", "faint"))
     page.alerts(picture.standing_on(row.key), now)
-    page.source(row.source, row.block, row.time, now, POOL.is_stale(row, now))
+    page.source(row.source, row.block, row.time, now, POOL.is_stale(row, now), picture.trust_of(row.chain))
 
 
 POOL: Kind[PoolRow] = Kind(
@@ -95,13 +131,7 @@ POOL: Kind[PoolRow] = Kind(
     columns=(
         Column("score", 12, _score, order=lambda row: None if row.unknown else row.score, falling=True),
         Column("pool", 16, lambda row, _: ((row.label, "text"),), order=lambda row: row.label.lower(), grow=2),
-        Column(
-            "market",
-            20,
-            lambda row, _: ((row.protocol, "dim"), (" ", "dim"), (row.chain, "faint")),
-            order=lambda row: (row.protocol, row.chain),
-            rank=5,
-        ),
+        venue_column(lambda row: row.protocol, lambda row: row.chain, "market"),
         Column("price", 10, _price, order=lambda row: None if row.unknown or not row.price else row.price, right=True),
         Column(
             "1h",
@@ -114,33 +144,18 @@ POOL: Kind[PoolRow] = Kind(
         ),
         Column("price trail", 12, _spark, rank=2),
         Column("score trail", 12, _score_spark, rank=6),
+        money_column("value", lambda row: row.value_usd, rank=1, width=7),
         Column(
-            "value",
-            7,
-            lambda row, _: number(figures.money(row.value_usd)),
-            order=lambda row: row.value_usd,
+            "2% depth",
+            8,
+            _depth,
+            order=lambda row: min(row.depth_usd) if row.depth_usd is not None else None,
             right=True,
-            falling=True,
-            rank=1,
+            rank=3,
+            hint="what moves the price by 2 %, the smaller way",
         ),
-        Column(
-            "vol. 1h",
-            7,
-            lambda row, _: number(figures.money(row.volume_usd_1h)),
-            order=lambda row: row.volume_usd_1h,
-            right=True,
-            falling=True,
-            rank=4,
-        ),
-        Column(
-            "events",
-            7,
-            lambda row, _: ((figures.count(row.events), "dim"),),
-            order=lambda row: row.events,
-            right=True,
-            falling=True,
-            rank=7,
-        ),
+        money_column("vol. 1h", lambda row: row.volume_usd_1h, rank=4, width=7),
+        count_column("events", lambda row: row.events, rank=7),
         age_column(lambda row: row.time, STALE_AFTER),
     ),
     rows=_rows,

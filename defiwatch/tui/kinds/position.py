@@ -1,9 +1,10 @@
-"""Lending positions, the closest to liquidation first."""
+"""Lending positions, the most urgent first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from defiwatch.domain.ids import short
 from defiwatch.domain.view import AssetRow, PositionRow
 from defiwatch.tui import figures
 from defiwatch.tui.kinds.kind import Column, Kind, age_column, number, standing
@@ -20,19 +21,31 @@ _FAR = 0.5
 
 
 def _rows(picture: Picture) -> Sequence[PositionRow]:
-    return sorted(picture.snapshot.positions, key=_closeness)
+    return sorted(picture.snapshot.positions, key=_urgency)
 
 
-def _closeness(row: PositionRow) -> tuple[bool, float, float]:
-    return (row.distance is None, 0.0 if row.distance is None else row.distance, -row.debt_usd)
+_RANKS = {"critical": 0, "warning": 1, "info": 2}
+
+
+def _urgency(row: PositionRow) -> tuple[int, bool, bool, float, float]:
+    """By severity, in each the watched ones first (calm ones before the calm of others), then the closest.
+
+    Not by closeness alone: dust below the line, which nobody liquidates, would stand before all that matters.
+    """
+    rank = _RANKS.get(row.severity or "", 2 if row.watched else 3)
+    return (rank, not row.watched, row.distance is None, row.distance or 0.0, -row.debt_usd)
 
 
 def _marks(row: PositionRow, _: Picture) -> Line:
     return severity_chip(row.severity), ("★" if row.watched else " ", "accent")
 
 
-def _account(row: PositionRow, _: Picture) -> Line:
-    return ((row.label or row.account, "strong" if row.watched else "text"),)
+def _account(row: PositionRow, picture: Picture) -> Line:
+    """Its name, else its address; where the label is its market's, of which there are several, both."""
+    ink = "strong" if row.watched else "text"
+    if any(market.label == row.label for market in picture.snapshot.markets):
+        return (short(row.account), ink), (f" {row.label}", "dim")
+    return ((row.label or short(row.account), ink),)
 
 
 def _market(row: PositionRow, _: Picture) -> Line:
@@ -107,28 +120,32 @@ def _page(row: PositionRow, picture: Picture, page: Page) -> None:
     calm = (" unknown", "warn") if row.unknown else (" calm", "good")
     word = (f" {row.severity}", ink) if row.severity else calm
     page.line(
-        severity_chip(row.severity), word, ("   ", "text"), (row.label, "strong"),
+        severity_chip(row.severity), word, ("   ", "text"), *_account(row, picture),
         ("   ★ watched" if row.watched else "", "accent"),
     )  # fmt: skip
-    page.line(
-        (row.protocol, "text"), (" on ", "dim"), (row.chain, "text"), ("  account ", "dim"), (row.account, "text")
-    )
-    page.line(("market ", "dim"), (identity(row.market, page.width - 8), "text"))
+    page.line((row.protocol, "text"), (" on ", "dim"), (row.chain, "text"))
+    page.line(("account ", "dim"), (identity(row.account, page.width - 8), "text"))
+    page.line(("market  ", "dim"), (identity(row.market, page.width - 8), "text"))
     if row.unknown:
         page.blank()
         page.text(f"Unknown: {row.unknown}", "warn")
     page.blank()
     horizons = row.p_liquidation
+    beyond = row.distance is not None and row.distance < 0
+    distance = ((figures.percent(-row.distance), ink),) if beyond and row.distance else _distance(row, picture)
     page.facts(
         (
             ("health factor", _health(row, picture)),
             ("collateral", _money(row, row.collateral_usd)),
-            ("falls together by", _distance(row, picture)),
+            ("below the line by" if beyond else "falls together by", distance),
             ("debt", _money(row, row.debt_usd)),
-            ("nearest alone", ((row.nearest, ink),) if row.nearest else ()),
+            ("brought back by" if beyond else "nearest alone", ((row.nearest, ink),) if row.nearest else ()),
             ("loan to value", number(figures.percent(row.debt_usd / row.collateral_usd)) if row.collateral_usd else ()),
+            ("at market prices", number(figures.health(row.market_factor)) if row.market_factor is not None else ()),
         )
     )
+    if row.sentence:
+        page.text(row.sentence[:1].upper() + row.sentence[1:] + ".", "text")
     if horizons:
         told = [
             piece
@@ -136,12 +153,23 @@ def _page(row: PositionRow, picture: Picture, page: Page) -> None:
             for piece in ((f"{name} ", "dim"), (figures.probability(p), "strong"), ("   ", "text"))
         ]
         page.line(("P(liquidated)  ", "dim"), *told, ("if nothing is done", "dim"))
+    for remark in row.remarks:
+        page.text(remark[:1].upper() + remark[1:] + ".", "dim")
+    if row.safe:
+        page.head("What would make it safe", "any one of these")
+        for step in row.safe:
+            page.text(step)
     if row.assets:
-        page.head("Assets", "where each one alone would liquidate")
+        note = "where each one alone would bring it back" if beyond else "where each one alone would liquidate"
+        page.head("Assets", note)
         page.table(
             ("asset", "collateral", "debt", "price", "LT", "liq. price", "move"),
             [_asset(asset) for asset in row.assets],
         )
+    if row.oracles:
+        page.head("How the prices come")
+        for path in row.oracles:
+            page.text(path, "dim")
     page.reasons(row.score, row.reasons, row.severity)
     page.alerts(picture.standing_on(row.key), now)
     page.source(row.source, row.block, row.time, now, POSITION.is_stale(row, now), row.trust)
@@ -192,7 +220,7 @@ POSITION: Kind[PositionRow] = Kind(
     words=_words,
     awaited=lambda picture: picture.awaited("position", "none of the watched markets has a borrower in sight"),
     page=_page,
-    ordered="closest first",
+    ordered="most urgent first",
     time=lambda row: row.time,
     stale_after=STALE_AFTER,
     summary=_summary,

@@ -17,7 +17,9 @@ STALE_AFTER = 7200.0
 
 
 def _rows(picture: Picture) -> Sequence[PriceRow]:
-    return sorted(picture.snapshot.prices, key=lambda row: (row.symbol.lower(), row.symbol, row.source, row.chain))
+    return sorted(
+        picture.snapshot.prices, key=lambda row: (row.symbol.lower(), row.symbol, -row.sources, row.chain, row.source)
+    )
 
 
 def _deviation(row: PriceRow, _: Picture) -> Line:
@@ -64,14 +66,20 @@ def _page(row: PriceRow, picture: Picture, page: Page) -> None:
         ],
         left=2,
     )
-    page.source(row.source, 0, row.time, now, PRICE.is_stale(row, now))
+    page.source(row.source, 0, row.time, now, PRICE.is_stale(row, now), picture.trust_of(row.chain))
 
 
 PRICE: Kind[PriceRow] = Kind(
     name="price",
     title="Prices and oracles",
     columns=(
-        Column("asset", 10, lambda row, _: ((row.symbol, "strong"),), order=lambda row: row.symbol.lower(), grow=1),
+        Column(
+            "asset",
+            10,
+            lambda row, _: ((row.symbol, "strong" if row.sources else "text"),),
+            order=lambda row: row.symbol.lower(),
+            grow=1,
+        ),
         Column(
             "price",
             12,

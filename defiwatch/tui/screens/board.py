@@ -8,17 +8,12 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.reactive import reactive
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
-from defiwatch.tui.messages import Handle
-from defiwatch.tui.picture import Picture
 from defiwatch.tui.screens.detail import Detail
-from defiwatch.tui.screens.snooze import Snooze
+from defiwatch.tui.screens.handling import Handling
 from defiwatch.tui.widgets.filterline import Filterline
-from defiwatch.tui.widgets.painted import BLANK
 from defiwatch.tui.widgets.table import Table
 from defiwatch.tui.widgets.tabs import Tab, Tabs
 from defiwatch.tui.widgets.topline import Topline
@@ -34,19 +29,14 @@ TABS = (
 )
 
 
-class Board(Screen[None]):
+class Board(Handling):
     """One view. The app hands it every picture; its widgets are bound to it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", key_display="/"),
-        Binding("a", "ack", "ack"),
-        Binding("z", "snooze", "snooze"),
-        Binding("n", "judge('noise')", "call the alert noise", show=False),
-        Binding("r", "judge('real')", "call the alert real", show=False),
+        *Handling.HANDLING,
         Binding("escape", "show_all", "show all", show=False),
     ]
-
-    picture: reactive[Picture] = reactive(BLANK, always_update=True, init=False, repaint=False)
 
     AUTO_FOCUS = "Table"
 
@@ -128,23 +118,3 @@ class Board(Screen[None]):
         if not keys:
             self.notify(f"no alert stands on this {table.kind.name}", markup=False, timeout=3)
         return keys
-
-    def action_ack(self) -> None:
-        """Acknowledge the alerts of the row under the cursor."""
-        if keys := self._keys():
-            self.post_message(Handle("ack", keys))
-
-    def action_judge(self, verdict: str) -> None:
-        """Say that the alerts were noise, or real."""
-        if keys := self._keys():
-            self.post_message(Handle(verdict, keys))
-
-    def action_snooze(self) -> None:
-        """Ask for how long, then be silent about the alerts of the row."""
-        if keys := self._keys():
-
-            def chosen(hours: float | None) -> None:
-                if hours is not None:
-                    self.post_message(Handle("snooze", keys, hours))
-
-            self.app.push_screen(Snooze(len(keys)), chosen)

@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.reactive import reactive
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from defiwatch.domain.risk import Alert
@@ -20,15 +18,13 @@ from defiwatch.tui.kinds.page import Page
 from defiwatch.tui.kinds.pool import POOL
 from defiwatch.tui.kinds.position import POSITION
 from defiwatch.tui.lines import Line, plain
-from defiwatch.tui.messages import Handle
 from defiwatch.tui.picture import Picture
-from defiwatch.tui.screens.snooze import Snooze
-from defiwatch.tui.widgets.painted import BLANK
+from defiwatch.tui.screens.handling import Handling
 from defiwatch.tui.widgets.sheet import Sheet
 from defiwatch.tui.widgets.topline import Topline
 
 
-class Detail(Screen[None]):
+class Detail(Handling):
     """Follows its row through the pictures; when the row leaves, its last state stays and says so."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,15 +33,10 @@ class Detail(Screen[None]):
         Binding("y", "copy", "copy"),
         Binding("c", "copy_name", "copy address", show=False),
         Binding("o", "subject", "subject"),
-        Binding("a", "ack", "ack"),
-        Binding("z", "snooze", "snooze"),
-        Binding("n", "judge('noise')", "call the alert noise", show=False),
-        Binding("r", "judge('real')", "call the alert real", show=False),
+        *Handling.HANDLING,
     ]
 
     AUTO_FOCUS = "Sheet"
-
-    picture: reactive[Picture] = reactive(BLANK, always_update=True, init=False, repaint=False)
 
     def __init__(self, kind: Kind[Any], row: object, picture: Picture) -> None:
         super().__init__()
@@ -152,26 +143,6 @@ class Detail(Screen[None]):
         if not keys:
             self.notify(f"no alert stands on this {self.kind.name}", markup=False, timeout=3)
         return keys
-
-    def action_ack(self) -> None:
-        """Acknowledge the alerts of this row."""
-        if keys := self._keys():
-            self.post_message(Handle("ack", keys))
-
-    def action_judge(self, verdict: str) -> None:
-        """Say that the alerts were noise, or real."""
-        if keys := self._keys():
-            self.post_message(Handle(verdict, keys))
-
-    def action_snooze(self) -> None:
-        """Ask for how long, then be silent about the alerts of this row."""
-        if keys := self._keys():
-
-            def chosen(hours: float | None) -> None:
-                if hours is not None:
-                    self.post_message(Handle("snooze", keys, hours))
-
-            self.app.push_screen(Snooze(len(keys)), chosen)
 
 
 def _alert(row: object) -> Alert | None:

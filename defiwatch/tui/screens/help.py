@@ -17,23 +17,27 @@ from defiwatch.tui.widgets.sheet import Sheet
 _KEYS = (
     ("1 … 7", "overview, positions, pools, markets, prices, alerts, sources and models"),
     ("tab", "the next table; shift+tab the one before"),
-    ("↑ ↓ j k", "move; pgup pgdn, g first (and stay at the top), G last"),
+    ("↑ ↓ j k", "move; pgup pgdn or ctrl+u ctrl+d, g or home first (and stay there), G or end last"),
     ("enter", "the reasons of a row: parts of its score, assets, evidence"),
+    ("esc h ←", "back from a page"),
     ("/", "filter: words that a row must have; esc shows all"),
     ("s  S", "sort by the next column; the other way round"),
     ("a  z", "acknowledge, snooze the alerts of a row"),
     ("n  r", "call them noise, or real: the models learn from it"),
     ("space", "pause the screen (the engine runs on)"),
-    ("v y c", "on a page: raw JSON, copy it, copy the address"),
-    ("t", "dark or light; ctrl+p or : all commands"),
-    ("q", "quit; ctrl+c too"),
+    ("v y c", "on a page: raw JSON, copy it, copy the address or transaction"),
+    ("o", "on an alert's page: what it is about, as it stands now"),
+    ("t", "dark or light; ctrl+p or : all commands, themes, a screenshot"),
+    ("?  q", "this page; quit (ctrl+c too)"),
 )
 
 _WORDS = (
     "age: how old a number is, by the clock of the frames. “!” after it: stale, and the row is dimmed.",
-    "falls by: the common fall of all collateral that liquidates.",
+    "positions: by severity, yours (★) first in each, then the closest; dust that nobody liquidates has no severity.",
+    "falls by: the common fall of all collateral that liquidates; below 0: it can be liquidated now.",
     "nearest alone: the one asset whose own move liquidates first.",
     "P 24h: the probability of liquidation within a day if nothing is done.",
+    "2% depth: dollars that move a pool's price by 2 %, the smaller way.",
     "score: 0 to 100, the sum of the parts that enter shows. A pool's is how unusual it is for itself; no probability.",
     "“?”: unknown; the row or its page says why. “–”: there is none.",
     "trust: single (one source), quorum (several agree), consistent (logs fit a recomputed header), proof.",
@@ -51,7 +55,7 @@ class Help(ModalScreen[None]):
         """The page."""
         sheet = Sheet(_write, id="help")
         sheet.entitle("Help")
-        sheet.border_subtitle = "esc closes"
+        sheet.border_subtitle = "↓ more · esc closes"
         yield sheet
 
 

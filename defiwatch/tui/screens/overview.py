@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.containers import Grid, Vertical
 from textual.widget import Widget
 
-from defiwatch.tui.kinds.alert import LOG
+from defiwatch.tui.kinds.alert import LOG, STANDING
 from defiwatch.tui.kinds.market import MARKET
 from defiwatch.tui.kinds.pool import POOL
 from defiwatch.tui.kinds.position import POSITION
@@ -18,7 +18,7 @@ from defiwatch.tui.widgets.table import Table
 
 
 class Overview(Board):
-    """Positions, pools and alerts; in a wide terminal also markets and sources."""
+    """Positions, standing alerts and pools; where there is room also what changed, markets and sources."""
 
     tab: ClassVar[str] = "overview"
 
@@ -26,8 +26,10 @@ class Overview(Board):
         """Two columns where it is wide, a stack where it is not."""
         with Grid(id="overview"):
             yield Table(POSITION, id="positions").data_bind(Board.picture)
+            with Vertical(id="alerts"):
+                yield Table(STANDING, id="standing").data_bind(Board.picture)
+                yield Table(LOG, id="log").data_bind(Board.picture)
             yield Table(POOL, id="pools").data_bind(Board.picture)
-            yield Table(LOG, id="log").data_bind(Board.picture)
             with Vertical(id="beside"):
                 yield Table(MARKET, id="markets").data_bind(Board.picture)
                 yield Table(SOURCE, id="sources").data_bind(Board.picture)

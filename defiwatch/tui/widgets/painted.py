@@ -38,7 +38,7 @@ class Painted(Widget):
         """The inks of the current theme; its variables are a new mapping whenever the theme is applied."""
         variables = self.app.theme_variables
         if self._inks is None or self._inked_for is not variables:
-            self._inks, self._inked_for = Inks(variables), variables
+            self._inks, self._inked_for = Inks(variables, colourless=self.app.no_color), variables
         return self._inks
 
     @property

@@ -41,7 +41,10 @@ class Sheet(ScrollView, Painted, can_focus=True):
         """Write the page again and mark the lines that differ."""
         if not self.size:
             return
-        old, self._lines = self._lines, tuple(self._write(self.room))
+        lines = tuple(self._write(self.room))
+        if len(lines) > self.size.height and not self.show_vertical_scrollbar:
+            lines = tuple(self._write(self.room - 1))  # The scrollbar that these lines bring takes a cell of each.
+        old, self._lines = self._lines, lines
         if self.virtual_size.height != len(self._lines):
             self.virtual_size = Size(self.room, len(self._lines))
         top = self.scroll_offset.y

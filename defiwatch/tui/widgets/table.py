@@ -166,12 +166,17 @@ class Table(ScrollView, Painted, Generic[R], can_focus=True):
             chosen = [column for column in chosen if column.rank != last]
         spare = max(0, width - sum(column.width + gap for column in chosen) + gap)
         shares = sum(column.grow for column in chosen)
+        missing = max(0, sum(column.width + gap for column in chosen) - gap - width)
         self._layout = []
         self._drawn = {}
         left = 0
         for column in chosen:
             size = column.width
-            if column.grow and shares:
+            if missing and column.grow:
+                cut = min(missing, max(0, size - column.least))
+                size -= cut
+                missing -= cut
+            elif column.grow and shares:
                 part = spare * column.grow // shares
                 size += part
                 spare -= part

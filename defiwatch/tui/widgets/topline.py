@@ -89,7 +89,9 @@ def _chain(chain: ChainRow, now: float, full: bool) -> list[Piece]:
         (f" {figures.age(age)}{'!' if stale else ''}", "warn" if stale else "dim"),
         (f" {plain(chain.trust)}", "dim"),
     ]
-    if chain.warming is not None:
+    if chain.gap > 0:
+        pieces.append((f" {chain.gap:,} behind it missing", "warn") if full else (f" gap {chain.gap}", "warn"))
+    elif chain.warming is not None:
         pieces.append((f" warming {chain.warming * 100:.0f} %", "warn"))
     elif full and chain.reorgs:
         pieces.append((f" {chain.reorgs} {'reorg' if chain.reorgs == 1 else 'reorgs'}", "faint"))
