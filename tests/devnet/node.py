@@ -22,6 +22,8 @@ from typing import Any, Self, cast
 
 import httpx
 
+from .turns import turn
+
 CHAIN_ID = 31337
 GENESIS_TIME = 1_767_225_600
 """2026-01-01T00:00:00Z: the default start of every chain, so that two runs are the same."""
@@ -277,7 +279,8 @@ class Anvil:
         """Mine one block with everything pending, at `timestamp` (s) if given; returns its height."""
         if timestamp is not None:
             self.rpc("evm_setNextBlockTimestamp", timestamp)
-        self.rpc("evm_mine")
+        with turn(self.http_url):
+            self.rpc("evm_mine")
         return self.height()
 
     def snapshot(self) -> str:
@@ -286,7 +289,9 @@ class Anvil:
 
     def revert(self, snapshot: str) -> None:
         """Back to a snapshot, which is used up by it."""
-        if self.rpc("evm_revert", snapshot) is not True:
+        with turn(self.http_url):
+            done = self.rpc("evm_revert", snapshot)
+        if done is not True:
             raise NodeError(f"snapshot {snapshot} is unknown: each can be used once")
 
     def reorg(self, depth: int, txs: Sequence[tuple[dict[str, str], int]] = (), *, interval: int = 12) -> None:
@@ -297,6 +302,7 @@ class Anvil:
         """
         self.rpc("anvil_setBlockTimestampInterval", interval)
         try:
-            self.rpc("anvil_reorg", depth, [[tx, offset] for tx, offset in txs])
+            with turn(self.http_url):
+                self.rpc("anvil_reorg", depth, [[tx, offset] for tx, offset in txs])
         finally:
             self.rpc("anvil_removeBlockTimestampInterval")

@@ -11,9 +11,9 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,52 +24,12 @@ from websockets.exceptions import ConnectionClosed
 
 from defiwatch.domain.keccak import keccak
 
+from .turns import calling
+from .weather import BATCH_TOO_LARGE, NO_METHOD, TOO_MANY, Faults
+
+__all__ = ["Faults", "Proxy"]
+
 Json = dict[str, Any]
-_TOO_MANY = {"code": -32005, "message": "query returned more than 10000 results"}
-_NO_METHOD = {"code": -32601, "message": "the method does not exist/is not available"}
-
-
-@dataclass
-class Faults:
-    """What is wrong with the endpoint. Chances are 0..1 for each message, times in seconds.
-
-    latency       waits up to so long before it answers
-    refuse        429, with Retry-After (over a websocket: the error -32005)
-    fail          502 (over a websocket: no answer)
-    lose          takes a question and never answers it
-    double        sends an answer or a notice twice
-    drop_note     leaves a head unannounced
-    late_note     announces a head up to so much later, so perhaps after the next
-    hung          takes everything, answers and announces nothing
-    max_range     blocks that one eth_getLogs may span
-    stuck_at      shows no block above that height
-    forked_from   shows other hashes from that height on, linked among themselves
-    truncate_logs leaves a log out of an eth_getLogs answer
-    empty_logs    answers eth_getLogs with nothing
-    alter_logs    changes a log in an eth_getLogs answer
-    removed_logs  marks the logs of an answer as removed
-    alter_receipts  changes a log in a block's receipts
-    without       methods that do not exist
-    """
-
-    latency: float = 0.0
-    refuse: float = 0.0
-    retry_after: float = 0.1
-    fail: float = 0.0
-    lose: float = 0.0
-    double: float = 0.0
-    drop_note: float = 0.0
-    late_note: float = 0.0
-    hung: bool = False
-    max_range: int | None = None
-    stuck_at: int | None = None
-    forked_from: int | None = None
-    truncate_logs: float = 0.0
-    empty_logs: float = 0.0
-    alter_logs: float = 0.0
-    removed_logs: float = 0.0
-    alter_receipts: float = 0.0
-    without: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
@@ -80,6 +40,7 @@ class Proxy:
     bodies      everything that was sent to it
     asked       how often each method was asked
     happened    how often each fault struck
+    height      of the node's newest head, 0 before the first was announced
     """
 
     http: str
@@ -101,8 +62,10 @@ class Proxy:
         self._connections: set[ServerConnection] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._subscribers: dict[str, ServerConnection] = {}
+        self._log_subscribers: dict[str, ServerConnection] = {}
         self._names = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self.height = 0
         self._forged: dict[str, str] = {}
         """A real hash -> the one shown for it."""
         self._genuine: dict[str, str] = {}
@@ -141,6 +104,15 @@ class Proxy:
     def kill(self) -> None:
         """Cut every connection, in the middle of whatever it is."""
         self._call(self._cut())
+
+    def take_back(self, logs: Iterable[Json]) -> None:
+        """Tell whoever subscribed to logs that these were taken back. The node itself never does."""
+        self._call(self._take_back([{**log, "removed": True} for log in logs]))
+
+    async def _take_back(self, logs: list[Json]) -> None:
+        for log in logs:
+            self.happened["taken back"] += 1
+            await self._note(log, 0.0, self._log_subscribers)
 
     def _call(self, what: Coroutine[Any, Any, None]) -> Future[None]:
         assert self._loop is not None
@@ -204,7 +176,10 @@ class Proxy:
 
     def _announce(self, header: Json) -> None:
         faults = self.faults
-        above = faults.stuck_at is not None and int(header["number"], 16) > faults.stuck_at
+        self.height = int(header["number"], 16)
+        above = faults.stuck_at is not None and self.height > faults.stuck_at
+        if above:
+            self.happened["stuck_at"] += 1
         if faults.hung or above or self._strikes("drop_note"):
             return
         shown = self._forge(header)
@@ -212,10 +187,10 @@ class Proxy:
             delay = self._rng.uniform(0.0, faults.late_note) if faults.late_note else 0.0
             self._spawn(self._note(shown, delay))
 
-    async def _note(self, header: Json, delay: float) -> None:
+    async def _note(self, what: Json, delay: float, to: dict[str, ServerConnection] | None = None) -> None:
         await asyncio.sleep(delay)
-        for name, connection in list(self._subscribers.items()):
-            params = {"subscription": name, "result": header}
+        for name, connection in list((self._subscribers if to is None else to).items()):
+            params = {"subscription": name, "result": what}
             with contextlib.suppress(ConnectionClosed):
                 await connection.send(json.dumps({"jsonrpc": "2.0", "method": "eth_subscription", "params": params}))
 
@@ -263,6 +238,7 @@ class Proxy:
         finally:
             self._connections.discard(connection)
             self._subscribers = {k: c for k, c in self._subscribers.items() if c is not connection}
+            self._log_subscribers = {k: c for k, c in self._log_subscribers.items() if c is not connection}
 
     async def _ws_answer(self, connection: ServerConnection, request: Any) -> None:
         await self._delay()
@@ -277,7 +253,10 @@ class Proxy:
                 if isinstance(ids, list)
                 else {"jsonrpc": "2.0", "id": ids, "error": fault}
             )
-        elif isinstance(request, dict) and request["method"] in ("eth_subscribe", "eth_unsubscribe"):
+        elif (
+            isinstance(request, dict)
+            and request["method"] in {"eth_subscribe", "eth_unsubscribe"} - self.faults.without
+        ):
             answer = {"jsonrpc": "2.0", "id": request["id"], "result": self._subscription(connection, request)}
         else:
             answer = await self._answer(request)
@@ -288,10 +267,11 @@ class Proxy:
     def _subscription(self, connection: ServerConnection, request: Json) -> Any:
         self.asked[request["method"]] += 1
         if request["method"] == "eth_unsubscribe":
-            return self._subscribers.pop(request["params"][0], None) is not None
+            kept = (self._subscribers, self._log_subscribers)
+            return any(names.pop(request["params"][0], None) is not None for names in kept)
         self._names += 1
         name = hex(self._names)
-        self._subscribers[name] = connection
+        (self._log_subscribers if request["params"][0] == "logs" else self._subscribers)[name] = connection
         return name
 
     async def _delay(self) -> None:
@@ -313,6 +293,9 @@ class Proxy:
     async def _answer(self, request: Any) -> Any:
         if isinstance(request, dict):
             return (await self._answers([request]))[0]
+        if self.faults.max_batch is not None and len(request) > self.faults.max_batch:
+            self.happened["max_batch"] += 1
+            return {"jsonrpc": "2.0", "id": None, "error": BATCH_TOO_LARGE}
         return await self._answers(request)
 
     async def _answers(self, requests: list[Json]) -> list[Json]:
@@ -326,7 +309,11 @@ class Proxy:
             else:
                 passed.append({**request, "id": place, "params": self._inward(request)})
         if passed:
-            response = await self._client.post(self.http, json=passed)
+            if any(request["method"] == "eth_call" for request in passed):
+                async with calling(self.http):
+                    response = await self._client.post(self.http, json=passed)
+            else:
+                response = await self._client.post(self.http, json=passed)
             for answer in response.json():
                 request = requests[answer["id"]]
                 answers[answer["id"]] = self._outward(request, {**answer, "id": request["id"]})
@@ -335,18 +322,18 @@ class Proxy:
     def _refusal(self, request: Json) -> Json | None:
         method, faults = request["method"], self.faults
         if method in faults.without:
-            return _NO_METHOD
+            return NO_METHOD
         if method == "eth_getLogs" and faults.max_range is not None and "fromBlock" in request["params"][0]:
             wanted = request["params"][0]
             if int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16) + 1 > faults.max_range:
                 self.happened["max_range"] += 1
-                return _TOO_MANY
+                return TOO_MANY
         return None
 
     def _inward(self, request: Json) -> Any:
         """The question as the node is asked it."""
         params = request["params"]
-        if self._genuine:
+        if self._genuine and self.faults.forked_from is not None:
             params = json.loads(_swapped(json.dumps(params), self._genuine))
         stuck = self.faults.stuck_at
         if stuck is not None and request["method"] == "eth_getBlockByNumber" and params[0] == "latest":
@@ -359,6 +346,8 @@ class Proxy:
         """The node's answer as it is shown."""
         result = answer.get("result")
         method = request["method"]
+        if method == "eth_chainId" and self.faults.chain_id is not None:
+            return {**answer, "result": hex(self.faults.chain_id)}
         if method.startswith("eth_getBlockBy") and result is not None:
             stuck = self.faults.stuck_at
             if stuck is not None and int(result["number"], 16) > stuck:
@@ -371,7 +360,7 @@ class Proxy:
             if full and self._strikes("alter_receipts"):
                 receipt = self._rng.choice(full)
                 receipt["logs"] = self._altered(receipt["logs"])
-        if self._forged and result is not None:
+        if self._forged and result is not None and self.faults.forked_from is not None:
             result = json.loads(_swapped(json.dumps(result), self._forged))
         return {**answer, "result": result} if "result" in answer else answer
 
@@ -414,31 +403,3 @@ def _swapped(text: str, names: dict[str, str]) -> str:
     for one, other in names.items():
         text = text.replace(one, other)
     return text
-
-
-Weather = Callable[[random.Random], Faults]
-
-FOUL: dict[str, Weather] = {
-    "slow": lambda rng: Faults(latency=rng.uniform(0.01, 0.15)),
-    "limited": lambda rng: Faults(refuse=rng.uniform(0.2, 0.9), retry_after=0.2),
-    "failing": lambda rng: Faults(fail=rng.uniform(0.2, 0.9)),
-    "losing": lambda rng: Faults(lose=rng.uniform(0.05, 0.3)),
-    "hung": lambda _: Faults(hung=True),
-    "deaf": lambda rng: Faults(drop_note=rng.uniform(0.3, 1.0)),
-    "jumbled": lambda rng: Faults(double=rng.uniform(0.2, 1.0), late_note=rng.uniform(0.05, 0.5)),
-    "narrow": lambda rng: Faults(max_range=rng.choice((1, 3, 20)), latency=0.02),
-    "removed": lambda rng: Faults(removed_logs=rng.uniform(0.2, 0.9)),
-}
-"""Weather that a collector lives through without any check of what it is told."""
-
-LIES: dict[str, Weather] = {
-    "altering": lambda rng: Faults(alter_logs=rng.uniform(0.3, 1.0)),
-    "truncating": lambda rng: Faults(truncate_logs=rng.uniform(0.3, 1.0)),
-    "empty": lambda rng: Faults(empty_logs=rng.uniform(0.3, 1.0)),
-}
-"""Weather that only a check against the header finds out."""
-
-
-def names() -> set[str]:
-    """Every fault that there is."""
-    return {one.name for one in fields(Faults)}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import msgspec
 
 from defiwatch.config import parse
 from defiwatch.domain.frames import BlockFrame, Frame, HealthFrame, ReadsFrame, RemovedFrame, VerifiedFrame
@@ -13,6 +17,7 @@ from defiwatch.domain.risk import Alert
 from defiwatch.domain.units import from_hex
 from defiwatch.engine import Engine, run_live
 from defiwatch.engine.line import Line
+from defiwatch.protocols.reads import RETRY_BLOCKS
 
 from .config import config_toml
 from .model import Devnet
@@ -20,6 +25,8 @@ from .proxy import Faults, Proxy
 from .scenario import Scenario
 
 CHAIN = 31337
+PATIENCE = 900.0 if os.environ.get("DEFIWATCH_SOAK") else 200.0
+"""Seconds of waiting for an engine that ought to arrive, however busy the machine is."""
 
 
 @dataclass
@@ -67,12 +74,64 @@ def engine(devnet: Devnet, rpc: Sequence[str], more: str = "", watch: Sequence[s
     return Seen(made, frames, alerts)
 
 
-async def at_head(seen: Seen, devnet: Devnet, seconds: float = 60.0) -> None:
+SLOW = 600
+"""Block time in seconds, as configured: nothing is polled within a test."""
+
+
+def slow(devnet: Devnet, rpc: Sequence[str], more: str = "", watch: Sequence[str] = ()) -> Seen:
+    """An engine on these endpoints, for a chain that is said to be slow."""
+    text = config_toml(devnet, rpc=rpc, watch=watch).replace(
+        "confirmations = 6", f"confirmations = 6\nblock_time = {SLOW}\n{more}"
+    )
+    seen = Seen(Engine(parse(text, "devnet")))
+    seen.engine.on_alert = seen.alerts.append
+    seen.engine.on_frame = lambda _, frame: seen.frames.append(frame)
+    return seen
+
+
+@asynccontextmanager
+async def following(*runs: Seen, lookback: int = 2_000) -> AsyncIterator[None]:
+    """The engines run."""
+    stop = asyncio.Event()
+    tasks = [
+        asyncio.create_task(run_live(one.engine, lookback=lookback, duration=None, once=False, stop=stop))
+        for one in runs
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+async def at_head(seen: Seen, devnet: Devnet, seconds: float = PATIENCE) -> None:
     """Wait until the engine stands on the chain's head with all its reads."""
-    wanted = str(devnet.chain.node.block()["hash"]).lower()
-    async with asyncio.timeout(seconds):
-        while (head := seen.line.intake.head) is None or head.hash != wanted or seen.line.wants():
-            await asyncio.sleep(0.01)
+    block = devnet.chain.node.block()
+    wanted = str(block["hash"]).lower()
+    try:
+        async with asyncio.timeout(seconds):
+            while (head := seen.line.intake.head) is None or head.hash != wanted or seen.line.wants():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        told = [
+            f"{f.source} {f.state} {f.detail or ''} at {f.height}" for f in seen.frames if isinstance(f, HealthFrame)
+        ]
+        stands = f"at {head}, not {int(block['number'], 16)} {wanted}; {len(seen.line.wants())} reads are open"
+        raise AssertionError("\n".join([stands, *told[-12:]])) from None
+
+
+def later_story(devnet: Devnet) -> Scenario:
+    """A story that begins long after everything was deployed.
+
+    A line that begins at block 0 is refused most reads there, and asks again so many blocks later: before the story,
+    in fair weather, so that what it knows does not depend on which block it could ask at.
+    """
+    node = devnet.chain.node
+    for _ in range(RETRY_BLOCKS + 2):
+        node.mine()
+    story = Scenario(devnet)
+    story.prepare()
+    return story
 
 
 async def watch(runs: Sequence[Seen], devnet: Devnet, story: Iterator[None]) -> None:
@@ -93,6 +152,9 @@ async def watch(runs: Sequence[Seen], devnet: Devnet, story: Iterator[None]) -> 
         await asyncio.gather(*tasks)
 
 
+_WHEN_READ = ("checked_at", "met_at", "read_at")
+"""When a read was made, or could be made first: in foul weather later than in fair."""
+
 PACED = ("scoring.", "state.growth", "state.peg", "state.pushes", "state.course", "reads.refused")
 """Tables that keep when something was judged last. While no endpoint answers reads, nothing can be judged."""
 
@@ -105,16 +167,39 @@ def differing(seen: Seen, clean: Seen) -> list[str]:
         for table in sorted(ours.keys() | theirs.keys())
         if not table.startswith(PACED)
         for key in sorted(ours.get(table, {}).keys() | theirs.get(table, {}).keys(), key=repr)
-        if (mine := ours.get(table, {}).get(key)) != (other := theirs.get(table, {}).get(key))
+        if (mine := _unpaced(ours.get(table, {}).get(key))) != (other := _unpaced(theirs.get(table, {}).get(key)))
     ]
+
+
+def _unpaced(value: object) -> object:
+    """A value of the book without when it was read."""
+    if not isinstance(value, msgspec.Struct):
+        return value
+    return msgspec.structs.replace(value, **{name: 0 for name in _WHEN_READ if hasattr(value, name)})
 
 
 def same_chain(seen: Seen, clean: Seen) -> None:
     """Both hold the same blocks with the same logs, and the same state."""
     ours, theirs = seen.stack(), clean.stack()
-    assert [b.header.hash for b in ours] == [b.header.hash for b in theirs]
-    assert [b.logs for b in ours] == [b.logs for b in theirs]
-    assert differing(seen, clean) == []
+    assert [b.header.hash for b in ours] == [b.header.hash for b in theirs], _apart(ours, theirs)
+    told: dict[str, list[str]] = {}
+    for frame in seen.frames:
+        if isinstance(frame, VerifiedFrame):
+            told.setdefault(frame.hash, []).append(f"{frame.trust} {frame.detail or ''}".strip())
+    others = [b.header for b, other in zip(ours, theirs, strict=True) if b.logs != other.logs]
+    assert others == [], f"blocks with other logs: {[(one.number, told.get(one.hash)) for one in others[:5]]}"
+    applied = [(log.block_hash, log.log_index) for block in ours for log in block.logs]
+    assert len(applied) == len(set(applied)), "an event came twice"
+    apart = differing(seen, clean)
+    assert apart == [], "\n".join(apart[:10])
+
+
+def _apart(ours: Sequence[BlockFrame], theirs: Sequence[BlockFrame]) -> str:
+    """Where two chains of blocks part."""
+    ends = [f"{one[-1].header.number if one else 'nothing'}" for one in (ours, theirs)]
+    pairs = zip(ours, theirs, strict=False)
+    first = next((mine.header.number for mine, other in pairs if mine.header.hash != other.header.hash), "none")
+    return f"first other block: {first}; they end at {ends[0]} and {ends[1]}"
 
 
 @dataclass
@@ -130,16 +215,17 @@ async def lies(
 ) -> Run:
     """Part of the story; after some steps the first endpoint begins to lie."""
     node = devnet.chain.node
-    clean = engine(devnet, [node.ws_url, node.http_url])
-    seen = engine(devnet, [proxies[0].ws_url, *(proxy.http_url for proxy in proxies[1:])], f'trust = "{trust}"')
+    with Proxy(node.http_url, node.ws_url) as fair:
+        clean = engine(devnet, [fair.ws_url, fair.http_url])
+        seen = engine(devnet, [proxies[0].ws_url, *(proxy.http_url for proxy in proxies[1:])], f'trust = "{trust}"')
 
-    def story() -> Iterator[None]:
-        for number, step in zip(range(after + 20), scenario.steps(), strict=False):
-            if number == after:
-                proxies[0].faults = lie
-            step.run()
-            time.sleep(0.05)
-            yield
+        def story() -> Iterator[None]:
+            for number, step in zip(range(after + 20), scenario.steps(), strict=False):
+                if number == after:
+                    proxies[0].faults = lie
+                step.run()
+                time.sleep(0.05)
+                yield
 
-    await watch([clean, seen], devnet, story())
+        await watch([clean, seen], devnet, story())
     return Run(seen, clean)

@@ -42,6 +42,7 @@ class Listener:
         self.removed: list[str] = []
         self.reads: dict[str, dict[Call, CallResult]] = {}
         self.scanned: list[RawLog] = []
+        self.searched_to: int | None = None
         self.open: list[Scan] = []
         self.arrived = asyncio.Event()
         self.filter = [LogFilter(None, frozenset({TRANSFER}))]
@@ -67,6 +68,9 @@ class Listener:
 
     def scans(self) -> Sequence[Scan]:
         return self.open
+
+    def searched(self, scan: Scan, first: int) -> None:
+        self.searched_to = first
 
     def on_scan(self, scan: Scan, logs: Sequence[RawLog]) -> Sequence[Call]:
         self.scanned += logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import urllib.request
@@ -17,13 +18,18 @@ import pytest
 from defiwatch.commands import positions, prove
 from defiwatch.commands.schema import schema
 from defiwatch.config import Config, parse
+from defiwatch.domain.ids import short
 from defiwatch.domain.keccak import topic
 from defiwatch.domain.units import WAD
+from defiwatch.engine.learnt import write_learnt
 from defiwatch.errors import DifferenceError, SourceError
+from defiwatch.models.outlook import KNOWN_S
 from tests.devnet.config import config_toml
 from tests.devnet.model import Devnet
+from tests.devnet.runs import engine, watch
 from tests.devnet.scenario import Scenario
 from tests.devnet.truth import truth
+from tests.devnet.venue import Venue
 
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(280)]
 
@@ -172,6 +178,51 @@ def test_positions_now(played: Devnet, tmp_path: Path, capfdbinary: pytest.Captu
     (after,) = (line for line in printed(capfdbinary) if line["protocol"] == "aave_v3")
     assert int(after["health_factor"]) > int(owing["health_factor"])
     assert after["what_if"]["health_factor_before"] == owing["health_factor"]
+
+
+def test_what_moves_positions_is_read_where_no_run_has_learnt_it(
+    played: Devnet, tmp_path: Path, venue: Venue, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Volatility and rhythms from the feeds' own rounds, market prices from a venue and from pools; then from what a
+    run has kept."""
+    node = played.chain.node
+    venue.quote("ETH-USD", 1_800.0, node.timestamp())
+    quotes = f'[quotes.coinbase]\nurl = "{venue.url}"\npairs = ["ETH-USD"]\n'
+    config = parse(config_toml(played) + quotes, "devnet")
+    users = played.roles.borrowers[:4]
+    assert positions.run(config, tmp_path, users, as_json=True) == 0
+    lines = [line for line in printed(capfdbinary) if line["protocol"] == "aave_v3" and line["debt_base"] != "0"]
+    assert lines
+    rounds = {feed.proxy.lower(): feed for feed in played.feeds.values()}
+    for line in lines:
+        assert "rounds of" in line["learnt_from"]
+        assert line["volatility"] > 0.0
+        for oracle in line["oracles"]:
+            assert (oracle["kind"], oracle["source"]) == ("feed", oracle["feed"])
+            assert rounds[oracle["feed"]].asset == oracle["symbol"]
+            assert oracle["age_s"] >= 0.0
+        weth = [leg for leg in line["dual"]["legs"] if leg["symbol"] == "WETH"]
+        assert all(leg["market_price"] is not None for leg in weth)
+    pushed = [oracle for line in lines for oracle in line["oracles"] if oracle["symbol"] == "WETH"]
+    proxy = played.feeds["WETH"].proxy
+    last = played.chain.call(proxy, "latestRound()", returns="uint256")[0] & (2**64 - 1)
+    assert {oracle["pushes"] for oracle in pushed} == {min(last, 96)}
+    assert {oracle["learnt_from"] for oracle in pushed} == {"feed"}
+
+    seen = engine(played, [played.http_url])
+    asyncio.run(watch([seen], played, iter(())))
+    token = played.tokens["WETH"].address.lower()
+    of_weth = [rhythm for key, rhythm in seen.line.judge.rhythms.items() if key.startswith("aave_v3") and token in key]
+    assert {(rhythm.origin, rhythm.count > 6) for rhythm in of_weth} == {("feed", True)}
+    told_of = [row.oracles for row in seen.engine.snapshot().positions if row.oracles and row.protocol == "aave_v3"]
+    assert any(f"WETH: feed {short(proxy.lower())} (WETH / USD)" in text for texts in told_of for text in texts)
+    write_learnt(tmp_path, seen.engine)
+    assert positions.run(config, tmp_path, users, as_json=True) == 0
+    again = [line for line in printed(capfdbinary) if line["protocol"] == "aave_v3" and line["debt_base"] != "0"]
+    learnt = [line for line in again if line["learnt_from"].startswith("learnt by the run of this data directory")]
+    known = seen.line.judge.outlook.slow
+    whole = all(known.known(p) >= KNOWN_S for p in seen.line.positions() if p.account in users and p.debt_base)
+    assert len(learnt) == (len(again) if whole else 0)
 
 
 def test_morpho_now(played: Devnet, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.devnet.config import config_toml
 from tests.devnet.model import Devnet
+from tests.devnet.proxy import Proxy
 from tests.devnet.scenario import Scenario
 
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(3600 if os.environ.get("DEFIWATCH_SOAK") else 420)]
@@ -29,6 +30,9 @@ MANY = 2_000_000
 LENGTH = 172
 PACED = range(116, 123)
 """Steps around the reorg: each waits until both runs have judged the one before, so that neither is late for it."""
+
+
+Alerts = dict[str, dict[str, Any]]
 
 
 def started(folder: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -75,7 +79,7 @@ def abreast(devnet: Devnet, *outs: Path) -> None:
         time.sleep(0.2)
 
 
-def kept(out: Path, orphaned: set[str]) -> dict[str, dict[str, Any]]:
+def kept(out: Path, orphaned: set[str]) -> Alerts:
     """The alerts of a run by id, repeats dropped, without those of blocks that are gone: a run that was dead then never
     heard of those."""
     return {alert["id"]: alert for alert in told(out) if alert["evidence"].get("block_hash") not in orphaned}
@@ -93,9 +97,9 @@ def settled(clean: Path, killed: Path, orphaned: set[str]) -> None:
         time.sleep(0.5)
 
 
-def test_a_run_that_is_killed_tells_what_a_clean_run_tells(devnet: Devnet, scenario: Scenario, tmp_path: Path) -> None:
+def both(devnet: Devnet, scenario: Scenario, tmp_path: Path) -> tuple[Alerts, Alerts]:
+    """What a clean run told of the story, and a killed one, by id."""
     rng = random.Random(7)
-    (tmp_path / "config.toml").write_text(config_toml(devnet))
     clean = started(tmp_path, tmp_path / "clean", "--data-dir", str(tmp_path / "a"), "--lookback", "2000")
     killed = started(tmp_path, tmp_path / "killed", "--data-dir", str(tmp_path / "b"), "--lookback", "2000")
     moments = sorted(rng.sample(range(20, LENGTH - 5), KILLS))
@@ -105,7 +109,7 @@ def test_a_run_that_is_killed_tells_what_a_clean_run_tells(devnet: Devnet, scena
             if number in PACED:
                 abreast(devnet, tmp_path / "clean", tmp_path / "killed")
             step.run()
-            time.sleep(rng.uniform(0.02, 0.3))
+            time.sleep(rng.uniform(0.02, 0.2))
             if number in moments:
                 time.sleep(rng.uniform(0.0, 2.0))
                 killed.send_signal(signal.SIGKILL)
@@ -118,8 +122,13 @@ def test_a_run_that_is_killed_tells_what_a_clean_run_tells(devnet: Devnet, scena
         for process in (clean, killed):
             process.send_signal(signal.SIGINT)
             process.wait(30)
-    expected = kept(tmp_path / "clean", orphaned)
-    got = kept(tmp_path / "killed", orphaned)
+    return kept(tmp_path / "clean", orphaned), kept(tmp_path / "killed", orphaned)
+
+
+def test_a_run_that_is_killed_tells_what_a_clean_run_tells(devnet: Devnet, scenario: Scenario, tmp_path: Path) -> None:
+    with Proxy(devnet.http_url, devnet.ws_url) as fair:
+        (tmp_path / "config.toml").write_text(config_toml(devnet, rpc=[fair.ws_url, fair.http_url]))
+        expected, got = both(devnet, scenario, tmp_path)
     assert len(expected) > 50
     missing = [alert for name, alert in expected.items() if name not in got]
     extra = [alert for name, alert in got.items() if name not in expected]
