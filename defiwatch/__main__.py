@@ -10,6 +10,14 @@ from types import FrameType
 
 def main() -> None:
     """Run the command line; ends the process with one of `errors.ExitCode`."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _run() -> None:
     from defiwatch.cli import cli
     from defiwatch.cli.ending import on_fault
     from defiwatch.cli.options import Settings
@@ -23,7 +31,6 @@ def main() -> None:
 
     sys.excepthook = tell
     threading.excepthook = tell_thread
-    signal.signal(signal.SIGTERM, _interrupt)
     cli.main(obj=settings)
 
 
