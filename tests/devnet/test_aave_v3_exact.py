@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from defiwatch.config import Deployment
@@ -375,7 +377,7 @@ def test_odd_corners_of_the_contract(scenario: Scenario) -> None:
     other = chain.deploy(roles.admin, bytecode(AAVE, "AaveOracle"), "AaveOracle", types, *row)
     chain.mine(chain.node.timestamp() + 12)
     driver.follow()
-    object.__setattr__(market, "oracle", other)
+    devnet = replace(devnet, aave=replace(market, oracle=other))
     mine(call(roles.admin, market.provider, "setPriceOracle(address)", other))
     mine()
     print(vars(tally))
