@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
@@ -128,7 +129,7 @@ def urls_of(devnet: Devnet, transport: str) -> list[str]:
     return {"ws": [node.ws_url], "http": [node.http_url], "both": [node.http_url, node.ws_url]}[transport]
 
 
-@pytest.mark.parametrize("transport", ["ws", "http", "both"])
+@pytest.mark.parametrize("transport", ["ws", "http", "both"] if os.environ.get("DEFIWATCH_SOAK") else ["ws", "http"])
 async def test_through_the_storys_reorg(devnet: Devnet, scenario: Scenario, transport: str) -> None:
     calls = [Call(token.address, SUPPLY) for token in devnet.tokens.values()]
     calls += [Call(LONE, SUPPLY), Call(devnet.tokens["WETH"].address, REVERTS)]

@@ -6,6 +6,7 @@ The block time is set to minutes, so that nothing is asked for the passing of ti
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,7 +44,7 @@ GRADES = {
 """Questions a block to the one that serves and to one that is polled; one more that announces its heads costs none."""
 
 
-@pytest.mark.parametrize("grade", sorted(GRADES))
+@pytest.mark.parametrize("grade", sorted(GRADES) if os.environ.get("DEFIWATCH_SOAK") else ["proof", "single"])
 def test_what_a_block_costs(devnet: Devnet, scenario: Scenario, grade: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # However slow the machine, an announcement is waited for.
     monkeypatch.setattr("defiwatch.collectors.chain.trust._LONGEST_HEARING", 30.0)
