@@ -10,7 +10,9 @@ from types import FrameType
 
 def main() -> None:
     """Run the command line; ends the process with one of `errors.ExitCode`."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    early = _Early()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, early)
     try:
         _run()
     except KeyboardInterrupt:
@@ -34,8 +36,17 @@ def _run() -> None:
     cli.main(obj=settings)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Early:
+    """What a signal does until a session listens. `asked` stays: what is raised while Python itself calls back (an
+    import's end, a finaliser) is lost.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ from defiwatch.session import Stop
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Stop]:
-    """A `Stop` that the first SIGINT or SIGTERM sets; a second one interrupts at once. For the main thread."""
+    """A `Stop` that the first SIGINT or SIGTERM sets; a second one interrupts at once. For the main thread.
+
+    It is set already where the handler before it was `asked` and that was lost.
+    """
     stop = Stop()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -21,6 +24,8 @@ def stopping() -> Iterator[Stop]:
         stop.set()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    if any(getattr(handler, "asked", False) for handler in before.values()):
+        stop.set()
     try:
         yield stop
     finally:

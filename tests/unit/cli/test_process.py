@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from defiwatch import __version__
+from defiwatch.__main__ import _Early
+from defiwatch.cli.signals import stopping
 from defiwatch.sinks.history import FILE_NAME, Store
 from tests.unit.cli.fakes import recording
 
@@ -94,6 +96,20 @@ def test_a_signal_before_anything_runs(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGINT), "the second only where not even `main` was called yet"
+
+
+def test_a_signal_that_was_lost_while_the_program_loaded_still_stops_it() -> None:
+    early = _Early()
+    before = signal.signal(signal.SIGINT, early)
+    try:
+        early.asked = True
+        with stopping() as stop:
+            assert stop.is_set()
+        assert signal.getsignal(signal.SIGINT) is early
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with stopping() as stop:
+        assert not stop.is_set()
 
 
 def test_fail_on_is_told_also_after_a_signal(tmp_path: Path) -> None:
