@@ -39,8 +39,15 @@ def start(
         **settings,
     }
     environment.pop("NO_COLOR", None)
+    # Unbuffered: what `readline` took beyond its line, `communicate` would not see.
     return subprocess.Popen(
-        [*module, *words], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE
+        [*module, *words],
+        bufsize=0,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
     )
 
 
