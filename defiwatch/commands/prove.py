@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from defiwatch.commands.chains import answered
 from defiwatch.commands.names import address_of
 from defiwatch.commands.shapes import ProofLine, term
 from defiwatch.config import Chain, Config
@@ -59,18 +60,7 @@ async def _prove(
 
     account = await address_of(config, name)
     asked = lenders(config, chain)
-    answers = await asyncio.gather(
-        *(_of_chain(one, instances, account, block, back) for one, instances in asked), return_exceptions=True
-    )
-    found: list[tuple[ProofLine, int]] = []
-    faults: list[SourceError] = []
-    for answer in answers:
-        if isinstance(answer, SourceError):
-            faults.append(answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            found += answer
+    found, faults = await answered(_of_chain(one, instances, account, block, back) for one, instances in asked)
     if faults:
         raise faults[0]
     if not found:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from defiwatch.collectors.chain.glance import Glance
+from defiwatch.commands.chains import answered
 from defiwatch.commands.names import address_of
 from defiwatch.commands.shapes import WhatIfLine
 from defiwatch.config import Chain, Config
@@ -23,7 +24,7 @@ from defiwatch.engine.learnt import OLD_S, read_learnt
 from defiwatch.engine.lending import Lending
 from defiwatch.engine.rounds import Evidence, Where, evidence, read_series
 from defiwatch.engine.surroundings import pools, prices, venues
-from defiwatch.errors import EndpointError, SourceError, StoreError, UsageError
+from defiwatch.errors import EndpointError, StoreError, UsageError
 from defiwatch.models import Outlook
 from defiwatch.models.outlook import KNOWN_S
 from defiwatch.protocols.erc20 import BALANCE_OF
@@ -130,23 +131,13 @@ async def live(
     accounts = [await address_of(config, name) for name in names]
     quoting = asyncio.create_task(venues(config.quotes))
     try:
-        answers = await asyncio.gather(
-            *(_glimpse(config, data_dir, one, instances, accounts, supposed, quoting) for one, instances in asked),
-            return_exceptions=True,
+        stands, faults = await answered(
+            _glimpse(config, data_dir, one, instances, accounts, supposed, quoting) for one, instances in asked
         )
     finally:
         quoting.cancel()
         await asyncio.gather(quoting, return_exceptions=True)
-    stands: list[Stand] = []
-    faults: list[SourceError] = []
-    for answer in answers:
-        if isinstance(answer, SourceError):
-            faults.append(answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            stands += answer
-    if len(faults) == len(answers):
+    if len(faults) == len(asked):
         raise faults[0]
     for fault in faults:
         say(str(fault))

@@ -18,6 +18,7 @@ import msgspec
 from platformdirs import user_config_path, user_data_path
 
 from defiwatch.config.durations import duration, rate
+from defiwatch.config.files import read_text
 from defiwatch.config.presets import well_known
 from defiwatch.config.sections import PRESETS, Chain, Config, Deployment, Venue
 from defiwatch.domain.ids import Address, address, is_address
@@ -71,13 +72,7 @@ def data_directory(explicit: Path | None) -> Path:
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read and check a configuration file. ConfigError names the file, the key and what was expected."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    return parse(text, str(path), environment)
+    return parse(read_text(path, ConfigError), str(path), environment)
 
 
 def parse(text: str, source: str, environment: Mapping[str, str] | None = None) -> Config:

@@ -25,17 +25,9 @@ def source_silent(name: str, chain_id: ChainId, silent_s: float, settings: Alert
         severity = "critical" if silent_s >= LATE * limit else "warning"
     points = min(100.0, 50.0 + 10.0 * math.log2(silent_s / limit)) if silent_s >= limit else 50.0 * silent_s / limit
     text = f"nothing came for {span(silent_s)}; told after {span(limit)}" + (f" ({detail})" if detail else "")
-    score, reasons = settle((Reason("silence", max(silent_s, 0.0), max(points, 0.0), text, limit),))
-    return Assessment(
-        key=alert_key(chain_id, "source", name, "silent"),
-        kind="source.silent",
-        subject=Subject("source", chain_id, "source", name, name),
-        severity=severity,
-        score=score,
-        reasons=reasons,
-        title=f"{name}: silent for {span(silent_s)}" if severity else f"{name}: speaks again",
-        evidence=Evidence(),
-    )
+    reason = Reason("silence", max(silent_s, 0.0), max(points, 0.0), text, limit)
+    title = f"{name}: silent for {span(silent_s)}" if severity else f"{name}: speaks again"
+    return _source("silent", name, chain_id, severity, reason, title)
 
 
 def source_untrusted(source: str, chain_id: ChainId, detail: str, *, wrong: bool) -> Assessment:
@@ -44,33 +36,33 @@ def source_untrusted(source: str, chain_id: ChainId, detail: str, *, wrong: bool
 
     80 points: what it said before may be wrong as well.
     """
-    reasons = (Reason("untrusted", 1.0, 80.0, detail or "what it said was proved wrong"),) if wrong else ()
-    score, told = settle(reasons)
-    return Assessment(
-        key=alert_key(chain_id, "source", source, "untrusted"),
-        kind="source.untrusted",
-        subject=Subject("source", chain_id, "source", source, source),
-        severity="critical" if wrong else None,
-        score=score,
-        reasons=told,
-        title=f"{source}: {detail or 'proved wrong'}" if wrong else f"{source}: taken up again",
-        evidence=Evidence(),
-    )
+    if not wrong:
+        return _source("untrusted", source, chain_id, None, None, f"{source}: taken up again")
+    reason = Reason("untrusted", 1.0, 80.0, detail or "what it said was proved wrong")
+    return _source("untrusted", source, chain_id, "critical", reason, f"{source}: {detail or 'proved wrong'}")
 
 
 def source_gap(name: str, chain_id: ChainId, detail: str, *, open_: bool) -> Assessment:
     """`source.gap`: blocks of the chain `name` are missing (after downtime, or because the endpoints fail) and are
     being fetched; clears when all of them came. 60 points: what happened in them is not known yet.
     """
-    reasons = (Reason("gap", 1.0, 60.0, detail or "blocks are missing"),) if open_ else ()
-    score, told = settle(reasons)
+    if not open_:
+        return _source("gap", name, chain_id, None, None, f"{name}: no block is missing any more")
+    missing = detail or "blocks are missing"
+    return _source("gap", name, chain_id, "warning", Reason("gap", 1.0, 60.0, missing), f"{name}: {missing}")
+
+
+def _source(
+    what: str, name: str, chain_id: ChainId, severity: Severity | None, reason: Reason | None, title: str
+) -> Assessment:
+    score, reasons = settle(() if reason is None else (reason,))
     return Assessment(
-        key=alert_key(chain_id, "source", name, "gap"),
-        kind="source.gap",
+        key=alert_key(chain_id, "source", name, what),
+        kind=f"source.{what}",
         subject=Subject("source", chain_id, "source", name, name),
-        severity="warning" if open_ else None,
+        severity=severity,
         score=score,
-        reasons=told,
-        title=f"{name}: {detail or 'blocks are missing'}" if open_ else f"{name}: no block is missing any more",
+        reasons=reasons,
+        title=title,
         evidence=Evidence(),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from defiwatch.session.pace import Pace
 from defiwatch.session.parts import EngineLike, KeeperLike, Listener, Parts
-from defiwatch.session.run import Session, replayed
+from defiwatch.session.run import Session
 from defiwatch.session.stop import Stop
 
-__all__ = ["EngineLike", "KeeperLike", "Listener", "Pace", "Parts", "Session", "Stop", "replayed"]
+__all__ = ["EngineLike", "KeeperLike", "Listener", "Pace", "Parts", "Session", "Stop"]

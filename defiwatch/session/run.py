@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from defiwatch.clock import time_of
@@ -35,13 +35,6 @@ FLUSH_S = 2.0
 
 class _StoppedError(Exception):
     """Leaves a replay from inside a frame; never seen outside."""
-
-
-def replayed(parts: Parts, config: Config, files: Sequence[Path]) -> Iterator[tuple[Frame, list[Alert]]]:
-    """Every frame of recordings with the alerts that it led to; what their end leads to comes with a last header."""
-    engine = parts.engine(config, mode="replay")
-    yield from parts.replay(engine, files, speed=None)
-    yield engine.header(), engine.finish()
 
 
 class Session:

@@ -6,6 +6,6 @@ own, and while that one goes through a gap a `scout` at the head.
 
 from __future__ import annotations
 
-from defiwatch.collectors.chain.collector import ChainCollector, OnProgress, Progress, collect_chain
+from defiwatch.collectors.chain.collector import ChainCollector, OnProgress, Progress
 
-__all__ = ["ChainCollector", "OnProgress", "Progress", "collect_chain"]
+__all__ = ["ChainCollector", "OnProgress", "Progress"]

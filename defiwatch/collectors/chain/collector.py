@@ -20,7 +20,7 @@ from defiwatch.config import Chain
 from defiwatch.domain.events import BlockRef
 from defiwatch.domain.frames import BlockFrame, Frame, Header
 
-__all__ = ["ChainCollector", "OnProgress", "Progress", "collect_chain"]
+__all__ = ["ChainCollector", "OnProgress", "Progress"]
 
 _PATIENCE = 60.0
 """Seconds after which a question counts as lost."""
@@ -176,26 +176,3 @@ class ChainCollector:
         self._follower.stirred.set()
         if self._scout is not None:
             self._scout.follower.stirred.set()
-
-
-async def collect_chain(
-    chain: Chain,
-    needs: Needs,
-    emit: Emit,
-    *,
-    lookback: int,
-    on_progress: OnProgress | None = None,
-    start_at: BlockRef | None = None,
-    until_head: bool = False,
-) -> None:
-    """Collect one chain's frames: `ChainCollector` as a function."""
-    collector = ChainCollector(
-        chain,
-        needs,
-        emit,
-        lookback=lookback,
-        on_progress=on_progress,
-        start_at=start_at,
-        until_head=until_head,
-    )
-    await collector.run()

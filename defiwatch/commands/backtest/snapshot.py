@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from defiwatch.config.files import read_text
 from defiwatch.domain.units import BPS
 from defiwatch.errors import UsageError
 from defiwatch.models.liquidations import Floats
@@ -47,13 +48,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 def read_snapshot(path: Path) -> tuple[Stand, ...]:
     """The positions of a file, one JSON object a line; UsageError names file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    return parse_snapshot(text, str(path))
+    return parse_snapshot(read_text(path), str(path))
 
 
 def parse_snapshot(text: str, source: str) -> tuple[Stand, ...]:

@@ -151,38 +151,25 @@ class Step(msgspec.Struct, frozen=True):
     learn: bool
 
 
-class _Tape(Models):
-    """Stands in for the models and notes what they would have been asked."""
+class _Heard(Models):
+    """The models, noting what they are asked; those that are `mute` learn nothing and find nothing unusual."""
 
-    def __init__(self, settings: Settings, steps: list[Step]) -> None:
+    def __init__(self, settings: Settings, steps: list[Step], *, mute: bool = False) -> None:
         super().__init__(settings)
         self.steps = steps
+        self.mute = mute
 
     def score(self, obs: Observation) -> Surprise:
         self.steps.append(Step(obs, learn=False))
-        return Surprise((), 0.0, 0, young=True)
+        return Surprise((), 0.0, 0, young=True) if self.mute else super().score(obs)
 
     def learn(self, obs: Observation) -> None:
         self.steps.append(Step(obs, learn=True))
+        if not self.mute:
+            super().learn(obs)
 
-    def report(self, cost_us: Mapping[str, float] | None = None) -> tuple[ModelRow, ...]:  # noqa: ARG002 - as `Models`
-        return ()
-
-
-class _Open(Models):
-    """The models, noting what they are asked."""
-
-    def __init__(self, settings: Settings, steps: list[Step]) -> None:
-        super().__init__(settings)
-        self.steps = steps
-
-    def score(self, obs: Observation) -> Surprise:
-        self.steps.append(Step(obs, learn=False))
-        return super().score(obs)
-
-    def learn(self, obs: Observation) -> None:
-        self.steps.append(Step(obs, learn=True))
-        super().learn(obs)
+    def report(self, cost_us: Mapping[str, float] | None = None) -> tuple[ModelRow, ...]:
+        return () if self.mute else super().report(cost_us)
 
 
 def observations(frames: Iterable[Frame], config: Config) -> list[Step]:
@@ -190,7 +177,7 @@ def observations(frames: Iterable[Frame], config: Config) -> list[Step]:
     steps: list[Step] = []
 
     def alter(judge: Judge) -> None:
-        judge.models = _Tape(judge.models.settings, steps)
+        judge.models = _Heard(judge.models.settings, steps, mute=True)
 
     for _ in played(Altered(config, alter), frames):
         pass
@@ -224,7 +211,7 @@ class Ears:
         self._last: dict[tuple[str, str], float] = {}
 
     def _open(self, judge: Judge) -> None:
-        judge.models = _Open(judge.models.settings, self.models)
+        judge.models = _Heard(judge.models.settings, self.models)
 
     def play(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Sequence[Alert]]]:
         """As `played`."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from defiwatch.config.files import read_text
 from defiwatch.domain.units import from_iso
 from defiwatch.errors import UsageError
 
@@ -40,13 +41,7 @@ class _LabelLine(msgspec.Struct, forbid_unknown_fields=False):
 
 def read_labels(path: Path) -> tuple[Label, ...]:
     """The labels of a file, one JSON object a line; empty lines are skipped. UsageError names file and line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    return parse_labels(text, str(path))
+    return parse_labels(read_text(path), str(path))
 
 
 def parse_labels(text: str, source: str) -> tuple[Label, ...]:

@@ -14,11 +14,11 @@ from defiwatch.domain.risk import Alert
 from defiwatch.domain.units import iso
 from defiwatch.domain.view import Snapshot
 from defiwatch.errors import RecordingError, SourceError
-from defiwatch.session import Pace, Parts, Session, Stop, replayed, run
+from defiwatch.session import Pace, Parts, Session, Stop, run
 from defiwatch.sinks.history import FILE_NAME, Store
 from defiwatch.sinks.outlets import Outlets
 from defiwatch.sinks.picture import read_picture
-from tests.unit.cli.fakes import FakeEngine, inputs, parts, recording
+from tests.unit.cli.fakes import FakeEngine, inputs, parts, recording, replay
 from tests.unit.sinks.samples import START, alert, block, header
 
 
@@ -209,12 +209,6 @@ def test_a_recording_that_is_none(tmp_path: Path) -> None:
     assert ear.ends == []
 
 
-def test_replayed_for_an_evaluation(tmp_path: Path) -> None:
-    pairs = list(replayed(parts(), Config(), [recording(tmp_path / "r.gz", 2)]))
-    assert [[a.id for a in alerts] for _, alerts in pairs] == [[], [], ["id-2"], ["id-999"]]
-    assert isinstance(pairs[-1][0], HeaderFrame)
-
-
 # Live.
 
 
@@ -360,7 +354,7 @@ def test_the_state_is_kept_between_two_blocks(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(run, "KEEP_S", 0.0)
     monkeypatch.setattr(run, "OVERDUE_S", late)
-    door = Parts(engine=FakeEngine, run_live=run_live, replay=replayed, keeper=keeper)
+    door = Parts(engine=FakeEngine, run_live=run_live, replay=replay, keeper=keeper)
     made(Ear(), picture=tmp_path, door=door).live(lookback=0, duration=None, once=False)
     during = keepers[0].saves[:-1]
     assert (3, False) in during
