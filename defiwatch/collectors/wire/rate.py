@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,8 @@ class Rate:
     def __init__(self, learnt: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self.learnt = learnt
         """Questions a second after the last refusal; 0 where it never refused."""
+        self.turn = asyncio.Lock()
+        """Held by who waits: they are sent in the order they came, or polls would pass what they led to for ever."""
         self._clock = clock
         self._allowed = 2.0 * learnt if learnt else None
         self._refused_at = float("-inf")

@@ -58,8 +58,13 @@ class Rpc(ABC):
         """
         if count > self.rate.limit:
             raise BudgetError(f"{self.name}: {count} questions at once, it takes {self.rate.limit}/s", too_large=True)
-        while (pause := self.rate.wait()) > 0:  # noqa: ASYNC110 - time is what it waits for
-            await asyncio.sleep(pause)
+        async with self.rate.turn:
+            while (pause := self.rate.wait()) > 0:  # noqa: ASYNC110 - time is what it waits for
+                await asyncio.sleep(pause)
+            self._charge(count)
+        self.requests += count
+
+    def _charge(self, count: int) -> None:
         for budget in self.budgets:
             if count > budget.limit:
                 raise BudgetError(
@@ -71,7 +76,6 @@ class Rpc(ABC):
         self.rate.spend(count)
         for budget in self.budgets:
             budget.spend(count)
-        self.requests += count
 
     def _timed(self, seconds: float) -> None:
         self.latency = seconds if self.latency is None else 0.8 * self.latency + 0.2 * seconds

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
-from defiwatch.collectors.wire import Rate
+from defiwatch.collectors.wire import TEXT, Rate, Rpc
+from tests.unit.collectors.fake_node import FakeNode
+from tests.unit.collectors.made_up_chain import MadeUpChain
 from tests.unit.collectors.test_budget import Clock
+from tests.unit.collectors.virtual import Endpoint, play
 
 
 def sent(rate: Rate, clock: Clock, questions: int, count: int = 1) -> list[float]:
@@ -67,3 +71,26 @@ def test_it_never_falls_below_four_a_second() -> None:
     sent(rate, clock, 1)
     rate.refused()
     assert (rate.learnt, rate.limit) == (4, 4)
+
+
+def test_nobody_is_passed_by_who_asks_later() -> None:
+    """While polls come as fast as they are answered, a question among them is sent when its turn has come."""
+    answered: list[int] = []
+
+    async def ask(rpc: Rpc, number: int) -> None:
+        await asyncio.sleep(0.07 * number)
+        await rpc.call("eth_blockNumber", [], TEXT)
+        answered.append(number)
+
+    async def story() -> None:
+        endpoint = Endpoint(FakeNode(MadeUpChain(3)))
+        rpc = endpoint.open()
+        rpc.rate = Rate(clock=asyncio.get_running_loop().time)
+        rpc.rate.refused()
+        async with asyncio.TaskGroup() as group:
+            for number in range(30):
+                group.create_task(ask(rpc, number))
+        await rpc.close()
+
+    play(story())
+    assert answered == list(range(30))
