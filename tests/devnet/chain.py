@@ -17,7 +17,6 @@ MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 DEPLOY_GAS = 12_000_000
 TX_GAS = 3_000_000
 CALL_GAS = 300_000_000
-_AGGREGATE = "tryAggregate(bool,(address,bytes)[])"
 
 
 class TransactionError(Exception):
@@ -211,8 +210,8 @@ class Chain:
         if not calls:
             return []
         inner = [(call.to, call.data) for call in calls]
-        request = {"to": MULTICALL3, "data": abi.encode(_AGGREGATE, False, inner), "gas": hex(CALL_GAS)}
-        (results,) = abi.decode("(bool,bytes)[]", self.node.rpc("eth_call", request, tag(block)))
+        request = {"to": MULTICALL3, "data": abi.encode_calls(inner), "gas": hex(CALL_GAS)}
+        results = abi.decode_results(self.node.rpc("eth_call", request, tag(block)))
         return [
             abi.decode(call.returns, data.hex()) if ok else None
             for call, (ok, data) in zip(calls, results, strict=True)

@@ -14,13 +14,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
-
-import httpx
 
 from .turns import turn
 
@@ -103,7 +103,9 @@ class Anvil:
         self._dir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(timeout=120.0, trust_env=False)
+        self._local = threading.local()
+        self._connections: list[HTTPConnection] = []
+        """One for each thread that asks."""
         self._next_id = 0
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -163,7 +165,10 @@ class Anvil:
     def stop(self) -> None:
         """End the node and delete its folder. Safe to call twice."""
         atexit.unregister(self.stop)
-        self._client.close()
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+        self._local = threading.local()
         process, guard = self._process, self._guard
         self._process = self._guard = None
         if guard is not None:
@@ -240,11 +245,16 @@ class Anvil:
     def _post(self, body: object) -> object:
         if self._process is None:
             raise NodeError("this node is not running")
-        response = self._client.post(
-            self.http_url, content=json.dumps(body), headers={"content-type": "application/json"}
-        )
-        response.raise_for_status()
-        return response.json()
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = HTTPConnection("127.0.0.1", self.port, timeout=120.0)
+            self._connections.append(connection)
+        connection.request("POST", "/", json.dumps(body), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        told = answer.read()
+        if answer.status != 200:
+            raise NodeError(f"HTTP {answer.status}: {told[:200]!r}")
+        return json.loads(told)
 
     @staticmethod
     def _result(method: str, answer: dict[str, Any]) -> Any:
