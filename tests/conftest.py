@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("soak", print_blob=True, deadline=None)
+settings.load_profile("soak" if os.environ.get("DEFIWATCH_SOAK") else "gate")
+"""The gate draws the same examples each time; what is found by chance is the soak's."""
 
 
 @pytest.fixture(scope="session")

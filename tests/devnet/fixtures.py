@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,6 +35,13 @@ def deployed() -> Iterator[Devnet]:
 @pytest.fixture
 def devnet(deployed: Devnet) -> Iterator[Devnet]:
     """The deployed chain, put back to how it was deployed after the test."""
+    with put_back(deployed):
+        yield deployed
+
+
+@contextmanager
+def put_back(deployed: Devnet) -> Iterator[Devnet]:
+    """The deployed chain, put back to how it is now."""
     node = deployed.chain.node
     snapshot = node.snapshot()
     try:

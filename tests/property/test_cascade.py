@@ -1,4 +1,4 @@
-"""What must hold of every cascade: the bracket is ordered, nothing is lost, deeper pools are never worse."""
+"""What must hold of every cascade: the bracket is ordered, nothing is lost, a deeper pool takes more."""
 
 from __future__ import annotations
 
@@ -136,16 +136,24 @@ def test_without_debt_nothing_happens(owing: list[Loan], fall: float) -> None:
 
 @given(simple_borrowers(), st.sampled_from([0.05, 0.1, 0.2, 0.3]), st.sampled_from([1.5, 3.0, 10.0, 1000.0]))
 @settings(max_examples=150, deadline=None)
-def test_deeper_pools_are_never_worse(owing: list[Loan], fall: float, deeper: float) -> None:
-    """No less repaid in the first round and no more bad debt at either end, within the grain of a sale.
+def test_deeper_pools_are_no_worse_in_the_first_round(owing: list[Loan], fall: float, deeper: float) -> None:
+    """No less repaid and no more bad debt, within the grain of a sale.
 
-    (The last price may be lower: what a shallow pool could not take at all never moved it.)
+    (Where it rests may be worse: what a shallow pool could not take at all never moved the price, and toppled nobody.)
     """
     shallow, deep = (run(owing, fall, Depth({"eth": pool("eth", 2.0 * scale)})) for scale in (1.0, deeper))
     grain = of(shallow.debt, USDC) // 500 + 10
     assert of(deep.first.repaid, USDC) >= of(shallow.first.repaid, USDC) - grain
     assert of(deep.first.bad, USDC) <= of(shallow.first.bad, USDC) + grain
-    assert of(deep.pools.bad, USDC) <= of(shallow.pools.bad, USDC) + grain
+
+
+def test_a_deeper_pool_may_topple_more() -> None:
+    """A sale that the shallow pool could not take moves the deeper one's price, to where another loan falls."""
+    owing = [simple(1000.0, 1.0), simple(169_958.0, 1.30206, 1), simple(390_189.0, 1.0, 2)]
+    shallow, deep = (run(owing, 0.2, Depth({"eth": pool("eth", 2.0 * scale)})) for scale in (1.0, 1.5))
+    assert of(deep.first.bad, USDC) <= of(shallow.first.bad, USDC)
+    assert deep.pools.positions > shallow.pools.positions
+    assert deep.pools.price < shallow.pools.price
 
 
 def test_an_endless_pool_changes_nothing_after_the_shock() -> None:
