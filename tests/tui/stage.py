@@ -54,11 +54,11 @@ def dashboard(feed: StillFeed | None = None, **options: Any) -> DefiwatchApp:
 
 
 async def play(pilot: Pilot[int], until: int = CRASH, since: int | None = None) -> None:
-    """Show the story's steps one after the other, so that the trails fill."""
+    """Show the story's last steps (from `since` on) one after the other."""
     app = pilot.app
     assert isinstance(app, DefiwatchApp)
     await pilot.pause()
-    for step in range(max(0, until - 47) if since is None else since, until + 1):
+    for step in range(max(0, until - 7) if since is None else since, until + 1):
         app.take(story(step))
     await pilot.pause()
 

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.samples import story
-from tests.tui.stage import dashboard, play, press
+from tests.tui.stage import CRASH, dashboard, play, press
 
 TAKEN_WITH = {"textual": "8.2.8", "rich": "15.0.0"}
 """Another version may draw a border or escape a colour otherwise; the other tests of this folder hold with any."""
@@ -34,6 +34,8 @@ SCENES: dict[str, tuple[str, ...]] = {
 """What to press for each picture."""
 
 SMALL, WIDE = (80, 24), (160, 45)
+TRAIL = 47
+"""Steps that fill the trails."""
 
 Compare = Callable[..., bool]
 Scene = Callable[[Pilot[Any]], Awaitable[None]]
@@ -41,7 +43,7 @@ Scene = Callable[[Pilot[Any]], Awaitable[None]]
 
 def _scene(*keys: str, until: int = 64) -> Scene:
     async def act(pilot: Pilot[Any]) -> None:
-        await play(pilot, until)
+        await play(pilot, until, max(0, until - TRAIL))
         await press(pilot, *keys)
 
     return act
@@ -70,7 +72,7 @@ def test_empty(snap_compare: Compare, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [SMALL, WIDE], ids=["80x24", "160x45"])
 def test_stale_and_unknown(snap_compare: Compare, size: tuple[int, int]) -> None:
     async def act(pilot: Pilot[Any]) -> None:
-        await play(pilot, 20)
+        await play(pilot, 20, 0)
         late = story(20)
         pilot.app.take(msgspec.structs.replace(late, time=late.time + 4000.0))  # type: ignore[attr-defined]
         await press(pilot, "2", "G")
@@ -88,7 +90,7 @@ def test_snooze(snap_compare: Compare) -> None:
 
 def test_stopped(snap_compare: Compare) -> None:
     async def act(pilot: Pilot[Any]) -> None:
-        await play(pilot)
+        await play(pilot, since=CRASH - TRAIL)
         pilot.app._feed.on_end("no source could be reached: wss://mainnet.example/*** refused", 3)  # type: ignore[attr-defined]
         await pilot.pause()
 
