@@ -164,7 +164,7 @@ def liquidation_executed(
     if watched:
         reasons.append(Reason("watched", 1.0, 15.0, "this wallet is on the watch list"))
     score, told = settle(reasons)
-    label = (before.label if before else "") or short(fact.account)
+    label = _name(fact.account, before.label if before else "")
     severity: Severity = "critical" if watched else "warning" if (repaid or 0.0) >= LARGE_USD else "info"
     subject = subject_id(fact.market, fact.account)
     return Assessment(
@@ -358,7 +358,7 @@ def _distance_text(leg: Leg, move: float, *, below: bool = False) -> str:
 
 
 def _title(position: Position, factor: float) -> str:
-    label = position.label or short(position.account)
+    label = _name(position.account, position.label)
     if factor == math.inf:
         return f"{label}: no debt"
     if factor < 1.0:
@@ -373,8 +373,13 @@ def _position_id(position: Position) -> str:
 
 
 def _subject(position: Position) -> Subject:
-    label = position.label or short(position.account)
+    label = _name(position.account, position.label)
     return Subject("position", position.chain_id, position.protocol, _position_id(position), label)
+
+
+def _name(account: Address, market: str) -> str:
+    """The account, and its market where a protocol has many."""
+    return f"{short(account)} {market}".strip()
 
 
 def _symbol(leg: Leg) -> str:

@@ -90,7 +90,7 @@ def test_title_and_key() -> None:
     assert (found.evidence.block, found.evidence.block_hash) == (100, "0x64")
     assert judged(0.98).title == "0x1200…00ab: health factor 0.980, can be liquidated"
     assert "back at 1 if WETH rises 2.0 %" in [reason.text for reason in judged(0.98, fall=-0.02).reasons]
-    assert judged(1.05, label="vault").title.startswith("vault: ")
+    assert judged(1.05, label="WETH/USDC 86%").title.startswith("0x1200…00ab WETH/USDC 86%: ")
     assert judged(1.05, fall=-0.03).title.endswith("liquidated if WETH rises 3.0 %")
 
 
