@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from defiwatch.domain.events import BlockRef, Event, Fact
-from defiwatch.domain.frames import BlockFrame, RawLog, ReadsFrame, RemovedFrame
+from defiwatch.domain.frames import BlockFrame, CallResult, RawLog, ReadsFrame, RemovedFrame
 from defiwatch.domain.ids import Address, ChainId
 from defiwatch.domain.units import from_hex
 from defiwatch.errors import DecodeError, ReadError
@@ -69,6 +69,9 @@ class Intake:
         self._held: list[ReadsFrame] = []
         self._undoing = False
         self._missing: dict[tuple[str, str], int] = {}
+        self._answers: tuple[BlockRef | None, dict[Call, CallResult]] = (None, {})
+        """What was answered at the head so far."""
+        self._taken: set[tuple[int, Call]] = set()
 
     @property
     def head(self) -> BlockRef | None:
@@ -155,10 +158,33 @@ class Intake:
         for call in frame.calls:
             self._missing.pop((call.to.lower(), call.data[:10].lower()), None)
             for instance in self.instances:
-                try:
-                    instance.on_read(self.book, at, call)
-                except ReadError as error:
-                    self.book.notice(f"{instance.protocol}: an answer of {call.to} was not understood: {error}")
+                self._hand(instance, call, at)
+        if at == self.head:
+            self._hand_again(frame.calls, at)
+
+    def _hand_again(self, calls: Sequence[CallResult], at: BlockRef) -> None:
+        """Who learns of a contract in a later round of a block is handed what others asked of it before: it is not
+        asked twice at one block. Each gets an answer again once at most."""
+        if self._answers[0] != at:
+            self._answers, self._taken = (at, {}), set()
+        answers = self._answers[1]
+        answers.update((Call(call.to.lower(), call.data.lower()), call) for call in calls if call.result is not None)
+        fresh = True
+        while fresh:
+            fresh = False
+            for number, instance in enumerate(self.instances):
+                for call in tuple(instance.wants(self.book, at)):
+                    answer = answers.get(call)
+                    if answer is not None and (number, call) not in self._taken:
+                        self._taken.add((number, call))
+                        self._hand(instance, answer, at)
+                        fresh = True
+
+    def _hand(self, instance: Instance, call: CallResult, at: BlockRef) -> None:
+        try:
+            instance.on_read(self.book, at, call)
+        except ReadError as error:
+            self.book.notice(f"{instance.protocol}: an answer of {call.to} was not understood: {error}")
 
     def note_missing(self, calls: Sequence[Call]) -> None:
         """Remember what stayed without an answer at a block that is over; an answer later on takes it back."""

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defiwatch.domain.frames import BlockFrame, RemovedFrame
+from defiwatch.domain.events import BlockRef
+from defiwatch.domain.frames import BlockFrame, CallResult, ReadsFrame, RemovedFrame
 from defiwatch.engine.intake import Intake
-from tests.unit.engine.toy import HOME, SUM, Toy, block, block_hash, log, reads
+from defiwatch.protocols.abi import Call, function
+from defiwatch.protocols.spec import Book, Table
+from tests.unit.engine.toy import GET, HOME, SUM, Toy, block, block_hash, log, reads
 
 
 def intake(*, journal: int = 64) -> Intake:
@@ -90,6 +95,42 @@ def test_reads_close_the_wants_of_their_block_only() -> None:
     line.on_block(block(2))
     assert not line.on_reads(reads(1, fork="b"))
     assert len(line.wants()) == 1
+
+
+LIST = function("list()", "address")
+OTHER = "0x" + "22" * 20
+LISTED: Table[str, str] = Table("toy.listed")
+
+
+class Late(Toy):
+    """Learns of the toy's home by a read of its own, and only then wants the same of it as the toy itself."""
+
+    protocol = "late"
+
+    def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        if book.get(LISTED, OTHER) is None:
+            return (LIST.call(OTHER),)
+        return () if book.get(LISTED, HOME) == str(at.number) else (GET.call(HOME),)
+
+    def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
+        if call.to == OTHER and LIST.matches(call):
+            book.put(LISTED, OTHER, HOME)
+        elif GET.matches(call) and book.get(LISTED, OTHER) is not None:
+            book.put(LISTED, HOME, str(at.number))
+        return False
+
+
+def test_what_was_answered_at_a_block_is_not_asked_there_again() -> None:
+    line = Intake(1, [Toy(), Late()], journal=8)
+    line.on_block(block(1))
+    assert line.wants() == (GET.call(HOME), LIST.call(OTHER))
+    assert line.on_reads(reads(1))
+    assert line.wants() == (LIST.call(OTHER),)
+    listed = CallResult(to=OTHER, data=LIST.selector, result="0x" + HOME[2:].rjust(64, "0"))
+    assert line.on_reads(ReadsFrame(1, "0x1", (listed,), block_hash(1)))
+    assert line.wants() == ()
+    line.on_block(block(2))
+    assert line.wants() == (GET.call(HOME),)
 
 
 def test_reads_that_come_before_their_block_wait_for_it() -> None:
