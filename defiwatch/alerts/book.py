@@ -3,10 +3,12 @@
 * raised: nothing stood under the key. Within the cool-down after it cleared only something worse is raised again, or
   something critical, a few times at most: what flaps is told once.
 * worsened: more severe than what was told last; or, a cool-down after that, its score rose by `STEP`. eased: less
-  severe for a whole cool-down, and its score fell by `STEP`. What goes up and down in between is not told again.
+  severe for a whole cool-down, and its score fell by `STEP`, or made so by somebody (`Assessment.relieved`). What goes
+  up and down in between is not told again.
 * cleared: not worth standing, and clearly so: the score fell to `CALM` of the lowest at which it stood, or it was quiet
-  for a whole cool-down. An incident (`Assessment.incident`) stands for `LINGER_S` after it is over; a new critical one
-  in a later block ends it and is raised anew, if what was looked at (`Assessment.aspect`) had been calm in between.
+  for a whole cool-down, or somebody ended it. An incident (`Assessment.incident`) stands for `LINGER_S` after it is
+  over; a new critical one in a later block ends it and is raised anew, if what was looked at (`Assessment.aspect`) had
+  been calm in between.
 * retracted: a reorg removed the block in which it was raised. What such a block worsened, eased or cleared is told
   again as it was.
 """
@@ -152,6 +154,8 @@ class AlertBook:
         lower = rank(severity) < rank(standing.alert.severity)
         since = None if not lower else stamp.now if standing.lower_since is None else standing.lower_since
         state = self._change(standing, severity, assessment.score, stamp.now, since)
+        if lower and assessment.relieved:
+            state = "eased"
         if standing.silent and not snoozed:
             state = "raised"
         stays = msgspec.structs.replace(
@@ -196,7 +200,7 @@ class AlertBook:
         calm = standing.calm or assessment.score <= CALM * standing.lowest
         later = stamp.block < 0 or stamp.block > standing.hot_block
         over = calm and (not assessment.incident or stamp.now - since >= LINGER_S)
-        if later and (over or stamp.now - since >= self._cool_down):
+        if later and (over or assessment.relieved or stamp.now - since >= self._cool_down):
             alert = made(assessment, "cleared", standing.alert.severity, stamp)
             told = () if standing.silent else (alert,)
             self._write(assessment.key, Slot(None, self._ended(slot, standing, stamp.now)), told)

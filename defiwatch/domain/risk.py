@@ -74,6 +74,9 @@ class Assessment(msgspec.Struct, frozen=True):
     """Which side of an incident was looked at ("trade"): its calm ends that side only. "" is the whole of it."""
     rarity: float = 0.0
     """What the budget measures by: powers of ten of the rarity behind a learned score, uncapped; 0.0 where none is."""
+    relieved: bool = False
+    """Whether somebody ended it or made it better (debt repaid, collateral added): that is told at once. What prices
+    make better they may make worse again; it is told when it lasted."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

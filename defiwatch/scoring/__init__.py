@@ -5,7 +5,6 @@ from __future__ import annotations
 from defiwatch.scoring.pools import assess, assess_drain, assess_pool
 from defiwatch.scoring.positions import (
     PositionJudge,
-    PositionTrack,
     assess_position,
     correlated,
     liquidation_executed,
@@ -19,7 +18,6 @@ from defiwatch.scoring.unusual import PER_DECADE, assess_unusual
 __all__ = [
     "PER_DECADE",
     "PositionJudge",
-    "PositionTrack",
     "Quoted",
     "assess",
     "assess_deviation",

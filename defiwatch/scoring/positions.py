@@ -6,44 +6,23 @@ import math
 from collections.abc import Mapping
 from itertools import pairwise
 
-import msgspec
-
 from defiwatch.config import Alerts
 from defiwatch.domain.events import BlockRef, Liquidated
 from defiwatch.domain.ids import Address, alert_key, short, subject_id
 from defiwatch.domain.risk import Alert, Assessment, Evidence, Leg, Position, Reason, Severity, Subject
 from defiwatch.domain.units import UINT256_MAX, WAD, to_float
-from defiwatch.protocols.spec import Book, Table
+from defiwatch.protocols.spec import Book
 from defiwatch.scoring.points import dollars, percent, settle
+from defiwatch.scoring.tracks import TRACKS, PositionTrack, followed, mended
 
 TIGHT = 0.3
 """A correlated position lives closer to 1 by design: its lines lie at this part of the distance of others'."""
 
-FAR = 2.0
-"""Above this factor a position's past is kept only roughly (to 1 %), so that calm positions cost no writes."""
-
 HARDLY = 0.001
 """Below this chance within a week a factor under the warning line is only info."""
 
-HOUR_S = 3600.0
 LARGE_USD = 100_000.0
 """A liquidation that repays this much is a warning to everybody, not only to its owner."""
-
-
-class PositionTrack(msgspec.Struct, frozen=True):
-    """What a position did lately: its factor now and at the last block before, and how fast it falls (a factor an hour,
-    exponentially forgotten over an hour; positive is a fall). Times in Unix seconds."""
-
-    factor: float
-    block: int
-    time: int
-    before: float
-    before_time: int
-    speed: float = 0.0
-
-
-TRACKS: Table[tuple[str, Address, Address], PositionTrack] = Table("scoring.position")
-"""(protocol, market, account) → what its factor did lately."""
 
 
 def health_factor(position: Position) -> float:
@@ -82,6 +61,7 @@ def assess_position(
     watched: bool = False,
     unit: float | None = 1.0,
     chances: Mapping[str, float] | None = None,
+    relieved: bool = False,
 ) -> Assessment | None:
     """`liquidation.warning`, from the exact factor. None where the factor is unknown: nothing may be concluded then.
 
@@ -90,6 +70,7 @@ def assess_position(
     where it is known well enough to count: within a day likelier than `p_liquidation_warning` warns also above the
     warning line, likelier than `p_liquidation_critical` is critical, and where not even a week could do it, below the
     warning line is only info. `unit`: dollars for one unit of the position's base currency, None where not known.
+    What was `relieved` by somebody is told at once: of a watched wallet always, of others once it is over.
     Debt under `min_debt_usd` is dust, which nobody liquidates, unless the wallet is watched; debt without collateral
     is bad debt already, not a position to be liquidated.
     The reason `jump` says that the price went past the warning line and 1 at once: no warning was possible.
@@ -117,6 +98,7 @@ def assess_position(
         reasons=told,
         title=_title(position, factor),
         evidence=Evidence(block=position.block, block_hash=position.block_hash or None),
+        relieved=relieved and (watched or severity is None),
     )
 
 
@@ -223,12 +205,18 @@ class PositionJudge:
         if factor == math.inf:
             if known is not None:
                 book.drop(TRACKS, key)
-            return assess_position(position, self.settings, watched=watched, unit=unit)
-        track = _followed(known, position, factor)
+            return assess_position(position, self.settings, watched=watched, unit=unit, relieved=True)
+        track = followed(known, position, factor)
         if track != known:
             book.put(TRACKS, key, track)
         return assess_position(
-            position, self.settings, track=track if known else None, watched=watched, unit=unit, chances=chances
+            position,
+            self.settings,
+            track=track if known else None,
+            watched=watched,
+            unit=unit,
+            chances=chances,
+            relieved=known is not None and mended(known, track),
         )
 
     def executed(
@@ -244,21 +232,6 @@ class PositionJudge:
         """Judge a liquidation by what was known of the position before the block `at`."""
         track = book.get(TRACKS, (fact.protocol, fact.market, fact.account))
         return liquidation_executed(fact, at, self.settings, before=before, track=track, watched=watched, unit=unit)
-
-
-def _followed(known: PositionTrack | None, position: Position, factor: float) -> PositionTrack:
-    """The track after one more look at the position."""
-    if known is None:
-        return PositionTrack(factor, position.block, position.time, factor, position.time)
-    if factor >= FAR and known.factor >= FAR and abs(factor / known.factor - 1.0) < 0.01:
-        return known
-    if position.block == known.block:
-        return PositionTrack(factor, known.block, known.time, known.before, known.before_time, known.speed)
-    elapsed = max(position.time - known.time, 0)
-    kept = math.exp(-elapsed / HOUR_S)
-    fall = (known.factor - factor) * HOUR_S / elapsed if elapsed > 0 else 0.0
-    speed = known.speed * kept + fall * (1.0 - kept)
-    return PositionTrack(factor, position.block, position.time, known.factor, known.time, speed)
 
 
 def _severity(factor: float, tight: float, settings: Alerts, chances: Mapping[str, float]) -> Severity | None:

@@ -29,6 +29,7 @@ def judgement(
     incident: bool = False,
     aspect: str = "",
     block: int = 0,
+    relieved: bool = False,
 ) -> Assessment:
     return Assessment(
         key=key,
@@ -42,6 +43,7 @@ def judgement(
         once=once,
         incident=incident,
         aspect=aspect,
+        relieved=relieved,
     )
 
 
@@ -112,6 +114,15 @@ def test_what_dips_below_every_line_does_not_ease_at_once() -> None:
     assert line.tell(75, None) == []
     assert line.tell(65, "warning", wait=COOL - 20) == []
     assert line.tell(65, "warning", wait=30) == [("eased", "warning")]
+
+
+def test_what_somebody_made_better_is_told_at_once() -> None:
+    line = Line()
+    line.tell(80, "critical")
+    assert line.tell(65, "warning", relieved=True) == [("eased", "warning")]
+    assert line.tell(80, "critical") == [("worsened", "critical")]
+    assert line.tell(79, None) == []
+    assert line.tell(79, None, relieved=True) == [("cleared", "critical")]
 
 
 def test_an_alert_is_what_was_judged() -> None:

@@ -13,8 +13,8 @@ from defiwatch.config import Alerts
 from defiwatch.domain.events import BlockRef, Liquidated
 from defiwatch.domain.risk import Assessment, Leg, Position
 from defiwatch.domain.units import UINT256_MAX, WAD
-from defiwatch.scoring import PositionJudge, PositionTrack, assess_position, correlated, liquidation_executed
-from defiwatch.scoring.positions import TRACKS
+from defiwatch.scoring import PositionJudge, assess_position, correlated, liquidation_executed
+from defiwatch.scoring.tracks import TRACKS, PositionTrack
 from defiwatch.state.journal import JournaledBook
 
 WETH, USDC = "0x" + "e1" * 20, "0x" + "dc" * 20
@@ -54,7 +54,7 @@ def position(
         liquidation_threshold=threshold,
         legs=(
             Leg(WETH, "WETH", 18, 10**18, 0, 2000 * USD, threshold, held, 0, 10_500),
-            Leg(WETH if same else USDC, "USDC", 6, 0, 10**10, USD, 0, 0, debt),
+            Leg(WETH if same else USDC, "USDC", 6, 0, debt // 100, USD, 0, 0, debt),
         ),
         liquidation_prices={WETH: int(2000 * USD * (1 - fall))},
         emode=emode,
@@ -171,6 +171,30 @@ def test_what_was_warned_of_did_not_jump() -> None:
     assert "jump" not in names(follow(1.31, 1.02)[-1])
     assert "jump" not in names(follow(0.97)[-1])
     assert "jump" not in names(follow(1.31, 0.97, 0.96)[-1])
+
+
+def repaid(*debts: float, watched: bool = False) -> list[bool]:
+    """Whether each look, a block after the one before, tells of relief. The factor is 1.02 at a debt of $10,000."""
+    book, judge, found = JournaledBook(1), PositionJudge(Alerts()), []
+    for number, debt in enumerate(debts, start=100):
+        book.open(BlockRef(1, number, f"0x{number:x}", 12 * number))
+        factor = 1.02 * 10_000.0 / debt if debt else math.inf
+        assessment = judge.assess(
+            book, position(factor, debt_usd=debt, block=number, time=12 * number), watched=watched
+        )
+        assert assessment is not None
+        found.append(assessment.relieved)
+    return found
+
+
+def test_what_somebody_repaid_is_told_at_once() -> None:
+    """Of a watched wallet always, of others once it is over; what a price or interest does is no relief."""
+    assert repaid(10_000.0, 9_800.0, watched=True) == [False, True]
+    assert repaid(10_000.0, 9_800.0) == [False, False]
+    assert repaid(10_000.0, 5_000.0) == [False, True]
+    assert repaid(10_000.0, 0.0) == [False, True]
+    assert repaid(10_000.0, 9_999.0, 10_000.0, 10_200.0, watched=True) == [False] * 4
+    assert not any(item.relieved for item in follow(1.02, 1.06, 1.31))
 
 
 def test_looking_twice_at_a_block_keeps_the_past() -> None:
