@@ -10,7 +10,7 @@ import click
 from defiwatch.config import Alerts
 from defiwatch.domain.risk import Alert, Reason
 from defiwatch.domain.units import iso
-from defiwatch.domain.view import AlertRow, MarketRow, PoolRow, PositionRow, Snapshot
+from defiwatch.domain.view import UNSEEN, AlertRow, MarketRow, PoolRow, PositionRow, Snapshot, StakeRow
 from defiwatch.errors import UsageError
 from defiwatch.sinks.history import FILE_NAME, Store
 from defiwatch.sinks.picture import read_picture
@@ -48,7 +48,7 @@ def describe(text: str, alerts: Sequence[Alert], snapshot: Snapshot | None, thre
                 found = True
                 yield from _position(position, snapshot, thresholds)
         for pool in snapshot.pools:
-            if _named(names, pool.key):
+            if _named(names, pool.key) or any(stake.account in parts for stake in pool.stakes):
                 found = True
                 yield from _pool(pool, snapshot, thresholds)
         for market in snapshot.markets:
@@ -144,8 +144,33 @@ def _pool(row: PoolRow, snapshot: Snapshot, thresholds: Alerts) -> Iterator[str]
         yield f"  unknown: {row.unknown}"
     yield f"  score {row.score:g}; an anomaly is raised at {thresholds.anomaly_score:g}; {row.events} events seen"
     yield f"  a drain is raised when {thresholds.drain_share:.0%} of its value leaves within {thresholds.drain_window}"
+    yield from (text for stake in row.stakes for text in _stake(stake))
+    if row.stakes_unseen:
+        yield f"  watched wallets: {UNSEEN}"
     yield from _reasons(row.reasons)
     yield _read(row.block, row.time, row.source, snapshot)
+
+
+def _stake(stake: StakeRow) -> Iterator[str]:
+    least = "at least " if stake.at_least and not stake.unknown else ""
+    which = f" position {stake.position}" if stake.position else ""
+    if stake.in_range is False:
+        share = "nothing of the liquidity in range: its range is left"
+    elif stake.share is None:
+        share = "an unknown share"
+    else:
+        share = f"{least}{stake.share:.4%} of the " + ("pool" if stake.prices is None else "liquidity in range")
+    worth = "" if stake.value_usd is None else f", worth {least}{stake.value_usd:,.2f} USD"
+    yield f"  {stake.account}{which} has {share}{worth}"
+    if stake.tokens:
+        yield "    would be paid " + ", ".join(
+            f"{amount:,.6g} {symbol} ({units})" for symbol, amount, units in stake.tokens
+        )
+    if stake.prices is not None:
+        span = f"between {stake.prices[0]:g} and {stake.prices[1]:g}"
+        yield f"    earns fees {'at every price' if stake.everywhere else span}"
+    if stake.caveat:
+        yield f"    {stake.caveat}"
 
 
 def _market(row: MarketRow, snapshot: Snapshot, thresholds: Alerts) -> Iterator[str]:

@@ -17,9 +17,10 @@ class RequestNeeds(msgspec.Struct, frozen=True, kw_only=True):
 
     Each of a batch counts, as providers count. Counted a block: one for the head where it is polled and none where it
     is announced, one for the logs, one for reads (every `reads`, else every block), a half for each endpoint that
-    stands by. `consistent` adds one for the receipts; `proof` one more for a second endpoint's header, unless that
-    endpoint announces its heads; `quorum` the same for each endpoint beyond the first. A block that more than 1,000
-    addresses are watched in, or with more than 30 million gas of reads, takes more, and so does catching up.
+    stands by. `consistent` adds one for the receipts; so does `proof`, which asks a second endpoint for them, unless
+    that announces its heads; `quorum` one for the header from each endpoint beyond the first that announces none. A
+    block that more than 1,000 addresses are watched in, or with more than 30 million gas of reads, takes more, and so
+    does catching up.
     """
 
     single: float
@@ -47,11 +48,13 @@ def needs_of(chain: Chain, *, pushed: int) -> RequestNeeds:
         standing_by = (polled - asked) * min(_STANDING_BY * blocks, 60.0)
         return asked * blocks + standing_by
 
+    attested = polled > 0 and announcing == 0
+    """Whether the receipts come from the second endpoint, whose answer is its word on the block as well."""
     grades = {
         "single": base + with_witnesses(0),
         "quorum": base + with_witnesses(chain.quorum - 1),
         "consistent": base + with_witnesses(0) + blocks,
-        "proof": base + with_witnesses(1) + blocks,
+        "proof": base + with_witnesses(1) + (0.0 if attested else blocks),
     }
     own = [60.0 * rate(endpoint.budget) for endpoint in chain.endpoints if endpoint.budget]
     limits = [60.0 * rate(chain.budget)] if chain.budget else []

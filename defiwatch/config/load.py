@@ -200,6 +200,7 @@ def _normal(item: Deployment, where: str) -> Deployment:
         address=_address(item.address, f"{where}.address"),
         factory=_address(item.factory, f"{where}.factory"),
         lens=_address(item.lens, f"{where}.lens"),
+        positions=_address(item.positions, f"{where}.positions"),
         feeds=tuple(_address(a, f"{where}.feeds[{j}]") for j, a in enumerate(item.feeds)),
         tokens=tuple(_address(a, f"{where}.tokens[{j}]") for j, a in enumerate(item.tokens)),
         pools=tuple(_pool_id(a, f"{where}.pools[{j}]") for j, a in enumerate(item.pools)),

@@ -36,6 +36,11 @@ UNISWAP_V3: dict[int, tuple[str, ...]] = {
 }
 """Chain id → busy Uniswap v3 pools."""
 
+POSITIONS_V3: dict[int, str] = {
+    1: "0xc36442b4a4522e871399cd717abdd847ab11fe88",
+}
+"""Chain id → Uniswap v3's NonfungiblePositionManager (npm package @uniswap/sdk-core, addresses.ts)."""
+
 CHAINLINK: dict[int, tuple[str, ...]] = {
     1: (
         "0x5424384b256154046e9667ddfaaa5e550145215e",  # WETH
@@ -54,7 +59,8 @@ def well_known(name: str, chain_id: int) -> tuple[Deployment, ...]:
     if chain_id in AAVE_V3:
         found.append(Deployment(chain=name, protocol="aave_v3", address=AAVE_V3[chain_id], scan=False))
     if chain_id in UNISWAP_V3:
-        found.append(Deployment(chain=name, protocol="uniswap_v3", pools=UNISWAP_V3[chain_id]))
+        manager = POSITIONS_V3.get(chain_id, "")
+        found.append(Deployment(chain=name, protocol="uniswap_v3", pools=UNISWAP_V3[chain_id], positions=manager))
     if chain_id in CHAINLINK:
         found.append(Deployment(chain=name, protocol="chainlink", feeds=CHAINLINK[chain_id]))
     return tuple(found)

@@ -87,6 +87,8 @@ class Deployment(Section, frozen=True, forbid_unknown_fields=True):
     label: str = ""
     from_block: int = 0
     lens: Address = ""
+    positions: Address = ""
+    """The contract that gives the positions of a pool as tokens, where watched wallets' positions are to be told."""
     scan: bool = True
     """Whether to search the past for everyone who has a position; else accounts are met as they act."""
 

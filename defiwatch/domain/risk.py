@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from defiwatch.domain.ids import Address, ChainId, Hash
+from defiwatch.domain.rates import RateCurve
 
 ALERT_SCHEMA = "defiwatch.alert/1"
 
@@ -179,6 +180,9 @@ class Market(msgspec.Struct, frozen=True, omit_defaults=True):
     block: int = 0
     time: int = 0
     unknown: str = ""
+    curve: RateCurve | None = None
+    """What `borrow_rate` becomes at another utilisation; None where that is not known (`curve_unknown` says why)."""
+    curve_unknown: str = "its rate model is not one that is known"
 
 
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -211,6 +215,32 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often that, or an event, showed that it had been wrong; it was read anew each time."""
     rates: tuple[int, ...] = ()
     """What each token is worth by its own contract, as the pool reads it, 10**18 for one; () where all are one."""
+
+
+class Stake(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a watched account has of a pool: `amounts` (by the pool's tokens, smallest units) are what the contract
+    would pay for it now, fees that wait to be collected left out.
+
+    `units` of `whole`: shares of all shares; for a position in a range its liquidity, of what is in range. Where not
+    `exact` it is the least: what the account had before the block `since` is not known.
+    """
+
+    chain_id: ChainId
+    protocol: str
+    pool: str
+    account: Address
+    units: int
+    whole: int
+    amounts: tuple[int, ...]
+    exact: bool
+    since: int
+    position: str = ""
+    """Which of the account's positions: the number of its token; "" where a pool knows no positions."""
+    prices: tuple[float, float] | None = None
+    """Between which prices (as the pool's `price`) a position counts; None: at every price."""
+    in_range: bool | None = None
+    unknown: str = ""
+    """Why amounts and share cannot be told; `amounts` is () and `whole` 0 then."""
 
 
 class Vault(msgspec.Struct, frozen=True, omit_defaults=True):

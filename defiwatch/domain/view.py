@@ -13,6 +13,44 @@ from defiwatch.domain.risk import Alert, Reason, Severity
 SNAPSHOT_SCHEMA = "defiwatch.snapshot/1"
 
 
+UNSEEN = "what a wallet has had here since before it was watched is told once it moves"
+
+
+class StakeRow(msgspec.Struct, frozen=True):
+    """What a watched wallet has of a pool, as it could be taken out now; fees that wait to be collected left out."""
+
+    account: str
+    label: str
+    share: float | None
+    """Of all shares, 0..1; of a position with a range: of the liquidity that is in range. None: cannot be told."""
+    tokens: tuple[tuple[str, float, str], ...]
+    """(symbol, amount, the same in smallest units), as the contract would pay them."""
+    value_usd: float | None
+    at_least: bool
+    """Whether this is the least that it can be: what the wallet had before the block `since` is not known."""
+    since: int
+    position: str = ""
+    prices: tuple[float, float] | None = None
+    """Between which prices a position counts; None: at every price."""
+    in_range: bool | None = None
+    unknown: str = ""
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it counts at any price that can come."""
+        return self.prices is None or self.prices[1] > self.prices[0] * 1e30
+
+    @property
+    def caveat(self) -> str:
+        """What is to be said of how far the numbers can be trusted; "" where they are whole."""
+        if self.unknown:
+            return self.unknown
+        if not self.at_least:
+            return ""
+        what = "the position" if self.position else "the wallet"
+        return f"the least it can be: what {what} had before block {self.since:,} is not known"
+
+
 class PoolRow(msgspec.Struct, frozen=True):
     """One pool. `score` 0..100; `reasons` add up to it. `price` is token 1 for one token 0."""
 
@@ -40,6 +78,10 @@ class PoolRow(msgspec.Struct, frozen=True):
     """The largest token's part of a pool that is meant to be balanced, 0..1; 0.0 for others."""
     depth_usd: tuple[float, float] | None = None
     """Dollars that move the price down and up by 2 %; None where it cannot be told."""
+    stakes: tuple[StakeRow, ...] = ()
+    """What watched wallets have of it."""
+    stakes_unseen: bool = False
+    """Whether a watched wallet may have more of it, from before the watch: it is told once it moves."""
 
 
 class AssetRow(msgspec.Struct, frozen=True):
@@ -128,6 +170,13 @@ class MarketRow(msgspec.Struct, frozen=True):
     time: float
     source: str
     facts: tuple[tuple[str, str], ...] = ()
+    borrow_rate: float = 0.0
+    """What borrowers pay now, simple a year: 0.05 is 5 %."""
+    borrow_rate_full: float | None = None
+    """What they would pay with everything lent out, by the market's own curve; None where it is not known."""
+    borrow_rate_path: dict[str, float] = {}
+    """What they will pay in 1d and 7d if utilisation goes on rising like this; {} where it does not, or no curve is
+    known."""
     expected_liquidations_usd: dict[str, float] = {}
     """Dollars of debt whose liquidation is to be expected within each horizon (1h, 24h, 7d): the probability if nothing
     is done, times the share of owners who do nothing."""

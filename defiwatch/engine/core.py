@@ -210,13 +210,17 @@ class Engine:
         line = self._chain_line(chain_id)
         scout = self.scouts.get(chain_id)
         if not isinstance(frame, VerifiedFrame) and frame.ahead:
+            alerts = []
             if isinstance(frame, BlockFrame):
                 line.sign_of_life()
+                if scout is not None and not scout.goes_on(frame):
+                    alerts = scout.hand_over(line)
+                    scout = None
                 if scout is None:
                     scout = self._ready.pop(chain_id) if chain_id in self._ready else self._made_scout(line)
                     self.scouts[chain_id] = scout
                     scout.begin(line, self._private(chain_id))
-            return scout.step(frame) if scout is not None else []
+            return alerts + scout.step(frame) if scout is not None else []
         alerts = line.step(frame)
         if scout is None:
             return alerts
@@ -285,8 +289,10 @@ class Engine:
         )
         judge = self._judge(settings)
         private = self._private(chain.chain_id)
-        for instance in instances if private else ():
-            instance.watch(private)
+        for instance in instances:
+            instance.mine(self._wallets())
+            if private:
+                instance.watch(private)
         self.lines[chain.chain_id] = Line(settings, instances, judge)
         self._restore(self.lines[chain.chain_id])
 
@@ -296,11 +302,17 @@ class Engine:
         chain = self._configured(chain_id) if self.mode == "live" else None
         if chain is None or not chain.endpoints or not all(endpoint.private for endpoint in chain.endpoints):
             return []
+        return self._wallets()
+
+    def _wallets(self) -> list[str]:
+        """The watched wallets that are told by address."""
         return sorted(wallet.lower() for wallet in self.config.watch.wallets if is_address(wallet))
 
     def _made_scout(self, own: Line) -> Scout:
         """A cold line like the chain's own. Its alert budget is a copy: what the own line may tell stays as it is."""
         instances = [create(own.settings.chain_id, instance.deployment) for instance in own.intake.instances]
+        for instance in instances:
+            instance.mine(self._wallets())
         budget = alert_budget(self.config)
         budget.load(self.budget.dump())
         return Scout(Line(own.settings, instances, self._judge(own.settings, budget)))

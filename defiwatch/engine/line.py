@@ -93,8 +93,8 @@ class Line:
         return self.intake.filters()
 
     def wants(self) -> Sequence[Call]:
-        """The reads still open at the head, what its markets' price sources are, and every `CHECK_EVERY` blocks what
-        only confirms. Nothing is held up by the last two."""
+        """The reads still open at the head, what its markets' price sources are, what tells more of what is known, and
+        every `CHECK_EVERY` blocks what only confirms. Nothing is held up by the last three."""
         return (*self.intake.wants(), *self._checks())
 
     def _checks(self) -> Sequence[Call]:
@@ -103,6 +103,7 @@ class Line:
             return ()
         origins = self.intake.price_sources()
         found = sources.unasked(book, origins)
+        found += [call for instance in self.intake.instances for call in instance.extras(book, head)]
         if head.number >= self._check_at:
             found += [call for instance in self.intake.instances for call in instance.checks(book, head)]
             found += sources.changing(book, origins)

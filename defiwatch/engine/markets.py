@@ -13,11 +13,13 @@ from defiwatch.engine.lending import Lending, chances_of
 from defiwatch.engine.line import Line
 from defiwatch.models import Owners
 from defiwatch.models.outlook import NEAREST
+from defiwatch.scoring.markets import rising, steps_in_words
 from defiwatch.state.lending.barrier import HORIZONS
 from defiwatch.state.lending.insight import base_usd
 from defiwatch.state.lending.ladder import STEPS, Matrix
 from defiwatch.state.lending.markets import concentration, debts_in, usage
 from defiwatch.state.lending.paths import Origins, phrase
+from defiwatch.state.markets import COURSES, RatePath, rate_path
 from defiwatch.state.prices import PEGGED, PriceBook
 
 AT_RISK = WAD * 105 // 100
@@ -142,7 +144,7 @@ class _Borrowers:
 
 def _row(line: Line, market: Market, borrowers: _Borrowers, origins: Origins | None) -> MarketRow:
     used = usage(market)
-    price = _price(line, market)
+    price, path = _price(line, market), _path(line, market)
     return MarketRow(
         key=f"{market.chain_id}:{market.protocol}:{market.id}",
         chain=line.settings.name,
@@ -160,6 +162,9 @@ def _row(line: Line, market: Market, borrowers: _Borrowers, origins: Origins | N
         time=float(market.time),
         source=line.settings.name,
         facts=tuple(_facts(line, market, borrowers, origins, price)),
+        borrow_rate=market.borrow_rate,
+        borrow_rate_full=None if path is None else path.full,
+        borrow_rate_path={} if path is None else {name: step.rate for name, step in path.steps.items()},
         expected_liquidations_usd=borrowers.expected(market.asset, line.judge.outlook.owners),
     )
 
@@ -191,6 +196,7 @@ def _facts(
         if part is not None and left is not None:
             yield name, f"{part:.0%} used, {amount(left)} left"
     yield "rates", f"borrowing {market.borrow_rate:.2%}, supplying {market.supply_rate:.2%} a year"
+    yield from _rate_path(line, market)
     if market.bad_debt:
         yield "deficit", amount(market.bad_debt)
     flags = [name for name, is_set in (("paused", market.paused), ("frozen", market.frozen)) if is_set]
@@ -214,6 +220,23 @@ def _facts(
     first = min(volatile, key=lambda asset: (-borrowers.held(asset), asset), default=None)
     if len(volatile) > 1 and reserve in (None, first):
         yield "debt at risk if all but stables fall", _ladder(borrowers, volatile)
+
+
+def _path(line: Line, market: Market) -> RatePath | None:
+    return rate_path(market, line.intake.book.get(COURSES, (market.protocol, market.id)))
+
+
+def _rate_path(line: Line, market: Market) -> Iterable[tuple[str, str]]:
+    """What borrowers pay once everything is lent out, and on the way there."""
+    if not market.borrowed:
+        return
+    path = _path(line, market)
+    if path is None:
+        yield "rate at 100 % used", f"unknown: {market.curve_unknown}"
+        return
+    yield "rate at 100 % used", f"borrowing {path.full:.2%} a year{rising(path)}"
+    if path.steps:
+        yield "rate path", f"if it goes on like this {steps_in_words(path)}"
 
 
 def known_share(share: float) -> str:

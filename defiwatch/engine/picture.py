@@ -26,6 +26,7 @@ from defiwatch.engine.lending import Advice, advice, chances_of
 from defiwatch.engine.line import Line
 from defiwatch.engine.markets import market_rows
 from defiwatch.engine.scout import Scout
+from defiwatch.engine.stakes import stake_rows
 from defiwatch.scoring import nearest
 from defiwatch.state.hours import hour_change, hour_volume, twap
 from defiwatch.state.lending.insight import base_usd
@@ -148,6 +149,7 @@ def _chain(line: Line, scout: Scout | None) -> ChainRow:
 def _pools(line: Line) -> Iterable[PoolRow]:
     book, now = line.intake.book, line.clock.now
     for instance in line.intake.instances:
+        held = stake_rows(line, instance)
         for pool in instance.pools(book):
             key = (pool.protocol, pool.id)
             last = line.judge.pools.get(key)
@@ -174,6 +176,8 @@ def _pools(line: Line) -> Iterable[PoolRow]:
                 twap_gap=abs(math.log(pool.price / mean)) if mean and 0.0 < pool.price < math.inf else None,
                 share=pool.share,
                 depth_usd=_depth(line, pool),
+                stakes=held.get(pool.id, ()),
+                stakes_unseen=instance.unseen(book, pool.id),
             )
 
 

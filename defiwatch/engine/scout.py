@@ -2,7 +2,7 @@
 
 It begins cold at the first frame marked `ahead`, with what the own line's models have learnt and with the accounts that
 are nearest to their liquidation by what the own line knows. It ends once the own line has judged the newest block that
-the scout was shown. The own line knows nothing of it: its state is that of a run in order.
+the scout was shown, or where the next begins. The own line knows nothing of it: its state is that of a run in order.
 
 An alert key that the scout has spoken of is the scout's until then: what the own line, still in the past, says of it is
 not told. In the end what was told is brought in line with what the own line holds, and nothing is told twice.
@@ -51,6 +51,12 @@ class Scout:
             _watch(mine, [position.account for position in near], private)
             handed |= {(p.protocol, p.market, p.account) for p in near}
         self.handed = frozenset(handed)
+
+    def goes_on(self, frame: BlockFrame) -> bool:
+        """Whether that block can be one of this scout's. One that leaves some out is the first of another: the run was
+        stopped meanwhile."""
+        head = self.line.intake.head
+        return head is None or from_hex(frame.header.number) <= head.number + 1
 
     def step(self, frame: BlockFrame | RemovedFrame | ReadsFrame) -> list[Alert]:
         """Take a frame of the head."""

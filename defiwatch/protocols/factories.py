@@ -34,7 +34,11 @@ class FactoryPools(Instance):
         self._pools = tuple(dict.fromkeys((*self._named, *made)))
         self._pool_set = frozenset(self._pools)
         factory = {self.deployment.factory} - {""}
-        self._filter = LogFilter(self._pool_set | factory, self._topics)
+        self._filter = LogFilter(self._pool_set | factory | self._others(), self._topics)
+
+    def _others(self) -> frozenset[Address]:
+        """Further contracts whose events are needed."""
+        return frozenset()
 
     def _known(self, book: Book) -> tuple[Address, ...]:
         made = book.get(self.made, self.deployment.factory) or ()

@@ -51,8 +51,12 @@ class WrapWithdrawal(Event, frozen=True):
     amount: int
 
 
+NFT_TRANSFER = event(
+    "Transfer(address indexed sender, address indexed recipient, uint256 indexed token_id)", NftTransfer
+)
+
 FOREIGN: tuple[EventSpec[Any], ...] = (
-    event("Transfer(address indexed sender, address indexed recipient, uint256 indexed token_id)", NftTransfer),
+    NFT_TRANSFER,
     event("Approval(address indexed owner, address indexed approved, uint256 indexed token_id)", NftApproval),
     event("Mint(address minter, uint256 mint_amount, uint256 mint_tokens)", CTokenMint),
     event("Deposit(address indexed recipient, uint256 amount)", WrapDeposit),

@@ -18,7 +18,7 @@ from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact
 from defiwatch.domain.frames import CallResult, RawLog
 from defiwatch.domain.ids import Address, ChainId
-from defiwatch.domain.risk import Feed, Market, Pool, Position, Vault
+from defiwatch.domain.risk import Feed, Market, Pool, Position, Stake, Vault
 from defiwatch.protocols.abi import Call, EventSpec
 
 K = TypeVar("K", bound=Hashable)
@@ -108,8 +108,18 @@ class Instance(ABC):
         """Want everything of these accounts, whether an event named them or not. Replaces an earlier list."""
         return
 
+    def mine(self, accounts: Iterable[Address]) -> None:  # noqa: ARG002 - only pools have shares
+        """Tell these accounts' parts of its pools, by what events say. Unlike `watch`, it changes nothing that is
+        asked for. Replaces an earlier list."""
+        return
+
     def checks(self, book: Book, at: BlockRef) -> Sequence[Call]:  # noqa: ARG002 - most protocols have nothing to check
         """Reads that only confirm what events told; asked now and then, and they need not be answered."""
+        return ()
+
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:  # noqa: ARG002 - most protocols want nothing beside
+        """Reads that tell more of what is known already, asked with `wants` until answered; no judgement waits for
+        them, and what rests on one that a recording lacks is said to be unknown."""
         return ()
 
     def scans(self, book: Book) -> Sequence[Scan]:  # noqa: ARG002 - most protocols need no history
@@ -142,6 +152,14 @@ class Instance(ABC):
     def pool(self, book: Book, pool_id: str) -> Pool | None:  # noqa: ARG002
         """One of its pools by id."""
         return None
+
+    def stakes(self, book: Book) -> Iterable[Stake]:  # noqa: ARG002
+        """What the accounts that `mine` named have of its pools, by pool and account."""
+        return ()
+
+    def unseen(self, book: Book, pool_id: str) -> bool:  # noqa: ARG002
+        """Whether an account that `mine` named may have a part of the pool that no event has told."""
+        return False
 
     def positions(self, book: Book, at: BlockRef) -> Iterable[Position]:  # noqa: ARG002
         """Its lending positions with debt or collateral, exact at the block `at` and the prices last read."""

@@ -15,12 +15,12 @@ from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
 from defiwatch.domain.ids import Address, ChainId
-from defiwatch.domain.risk import Pool
+from defiwatch.domain.risk import Pool, Stake
 from defiwatch.domain.units import ratio
 from defiwatch.errors import ConfigError
-from defiwatch.protocols import reads
+from defiwatch.protocols import reads, stakes
 from defiwatch.protocols.abi import Call, decode, event, function
-from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants, watch
+from defiwatch.protocols.erc20 import TRANSFER, Transfer, symbol_of, token_of, token_read, token_wants, watch
 from defiwatch.protocols.factories import FactoryPools
 from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, ProtocolSpec, Table
@@ -33,6 +33,8 @@ _PPM = 1_000_000
 TOKEN0 = function("token0()", "address")
 TOKEN1 = function("token1()", "address")
 GET_RESERVES = function("getReserves()", "uint112,uint112,uint32")
+K_LAST = function("kLast()", "uint256")
+"""reserve0 · reserve1 after the last liquidity event; 0 where the protocol takes no part of the fee."""
 
 
 class V2Swap(Event, frozen=True):
@@ -162,11 +164,27 @@ PAIRS: Table[Address, Pair] = Table("uniswap_v2.pair")
 MADE: Table[Address, tuple[Address, ...]] = Table("uniswap_v2.made")
 
 
+def _all_shares(pair: Pair, supply: int, k_last: int, *, own: bool) -> int:
+    """All shares once `burn` has minted the protocol's part of the fees: UniswapV2Pair.sol:89-107.
+
+    Forks take another part, which is not counted (`own` is false).
+    """
+    root, last = math.isqrt(pair.reserve0 * pair.reserve1), math.isqrt(k_last)
+    if not own or k_last == 0 or root <= last:
+        return supply
+    return supply + supply * (root - last) // (root * 5 + last)
+
+
+def burned(pair: Pair, shares: int, whole: int) -> tuple[int, ...]:
+    """What `burn` pays for shares, of `whole` in all: UniswapV2Pair.sol:134-156."""
+    return (shares * pair.reserve0 // whole, shares * pair.reserve1 // whole) if whole else ()
+
+
 class UniswapV2(FactoryPools):
     """Pairs of one factory (or fork), named one by one, found by the factory's events, or both."""
 
     protocol = "uniswap_v2"
-    events = (SWAP, SYNC, MINT, BURN, PAIR_CREATED)
+    events = (SWAP, SYNC, MINT, BURN, PAIR_CREATED, TRANSFER)
     made = MADE
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
@@ -174,6 +192,7 @@ class UniswapV2(FactoryPools):
         if not 0 <= deployment.fee_ppm < _PPM:
             raise ConfigError(f"uniswap_v2: expected 0 <= fee_ppm < 1000000, got {deployment.fee_ppm}")
         self.fee_ppm = deployment.fee_ppm or FEE_PPM
+        self._shares = stakes.Shares((stakes.TOTAL_SUPPLY, K_LAST))
 
     def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
         """Tokens and reserves of each pair, once; from then on the reserves follow from Sync."""
@@ -190,8 +209,38 @@ class UniswapV2(FactoryPools):
                 calls.append(GET_RESERVES.call(address))
         return reads.open_calls(book, at, [*calls, *token_wants(book, at)])
 
+    def mine(self, accounts: Iterable[Address]) -> None:
+        """Whose shares are told."""
+        self._shares.mine(accounts)
+
+    def watch(self, accounts: Iterable[Address]) -> None:
+        """Whose balances may be asked for."""
+        self._shares.ask_for(accounts)
+
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """All shares of each pair whose shares moved, whoever's they are."""
+        self._known(book)
+        return self._shares.extras(book, at, self._pool_set)
+
+    def stakes(self, book: Book) -> Iterable[Stake]:
+        """What watched accounts would be paid by `burn`."""
+
+        def paid(address: Address, shares: int, told: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+            pair = book.get(PAIRS, address) or Pair()
+            whole = _all_shares(pair, *told, own=self.fee_ppm == FEE_PPM) if pair.reserve0 >= 0 else 0
+            return whole, burned(pair, shares, whole)
+
+        return self._shares.stakes(book, self, {pool: pool for pool in self._known(book)}, paid)
+
+    def unseen(self, book: Book, pool_id: str) -> bool:
+        """As `Instance.unseen`."""
+        return self._shares.unseen(book, pool_id)
+
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
-        """Take a pair's tokens and reserves, and what its tokens say of themselves."""
+        """Take a pair's tokens, reserves and shares, and what its tokens say of themselves."""
+        self._known(book)
+        if self._shares.on_read(book, at, call, self._pool_set):
+            return True
         kind = call.data.lower()
         if kind not in _QUESTIONS:
             return token_read(book, at, call)
@@ -222,6 +271,10 @@ class UniswapV2(FactoryPools):
         address = event.address
         if isinstance(event, PairCreated):
             self._create(book, event)
+            return ()
+        if isinstance(event, Transfer):
+            if self._is_ours(book, address):
+                self._shares.moved(book, at, event)
             return ()
         pair = book.get(PAIRS, address) or Pair()
         if isinstance(event, V2Sync):

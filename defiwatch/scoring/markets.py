@@ -8,7 +8,7 @@ from defiwatch.domain.ids import alert_key
 from defiwatch.domain.risk import Assessment, Evidence, Market, Reason, Severity, Subject
 from defiwatch.domain.units import to_float
 from defiwatch.scoring.points import dollars, number, percent, settle
-from defiwatch.state.markets import Course
+from defiwatch.state.markets import AHEAD, Course, RatePath, rate_path
 
 FULL = 0.995
 """From this utilisation on there is as good as nothing to withdraw."""
@@ -76,6 +76,7 @@ def assess_utilisation(
                 course.mean_rate,
             )
         )
+    reasons.append(_rate_path(market, course))
     score, told = settle(reasons)
     return Assessment(
         key=alert_key(market.chain_id, market.protocol, market.id, "utilisation"),
@@ -87,6 +88,33 @@ def assess_utilisation(
         title=f"{market.label}: {percent(used)} lent out, {number(cash)} {market.symbol}{worth} left",
         evidence=Evidence(block=at.number, block_hash=at.hash or None),
     )
+
+
+def _rate_path(market: Market, course: Course) -> Reason:
+    """What borrowers pay once everything is lent out: a fact beside the score, said to be unknown where it is."""
+    path = rate_path(market, course)
+    if path is None:
+        text = f"what borrowers pay at 100 % utilisation is unknown: {market.curve_unknown}"
+        return Reason("rate_path", market.borrow_rate, 0.0, text)
+    text = f"at 100 % utilisation borrowers pay {percent(path.full)} a year{rising(path)}; now {percent(path.now)}"
+    if path.steps:
+        text += f"; if it goes on like this {steps_in_words(path)}"
+    return Reason("rate_path", path.full, 0.0, text, path.now)
+
+
+def rising(path: RatePath) -> str:
+    """That the rate at 100 % does not stay where it is; "" where it does."""
+    return f", {percent(path.daily)} more after each day there" if path.daily else ""
+
+
+def steps_in_words(path: RatePath) -> str:
+    """Where the rate goes: "12.0 % in 1 day (95.0 % lent out), …"; once all is lent out the rest is the same."""
+    told = []
+    for name, days in AHEAD.items():
+        step = path.steps[name]
+        time = f"{days:.0f} day{'s' if days > 1.0 else ''}"
+        told.append(f"{percent(step.rate)} in {time} ({percent(step.utilisation)} lent out)")
+    return ", ".join(told)
 
 
 def assess_bad_debt(market: Market, *, usd: float | None, at: BlockRef) -> Assessment | None:

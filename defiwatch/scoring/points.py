@@ -13,7 +13,7 @@ FULL = 100.0
 def settle(reasons: Iterable[Reason]) -> tuple[float, tuple[Reason, ...]]:
     """(score, reasons): points to one decimal, most first; the score is their sum, at most 100.
 
-    Reasons without points are kept only where they name a fact (`health_factor`, `jump`, `watched`); what adds up to
+    Reasons without points are kept only where they name a fact (`_FACTS`); what adds up to
     more than 100 is scaled.
     """
     kept = list(reasons)
@@ -28,7 +28,7 @@ def settle(reasons: Iterable[Reason]) -> tuple[float, tuple[Reason, ...]]:
     return min(FULL, round(math.fsum(reason.points for reason in told), 1)), tuple(told)
 
 
-_FACTS = frozenset({"health_factor", "jump", "watched", "episode"})
+_FACTS = frozenset({"health_factor", "jump", "watched", "episode", "rate_path"})
 
 
 def allot(total: float, weights: Mapping[str, float]) -> dict[str, float]:

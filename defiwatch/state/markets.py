@@ -17,6 +17,9 @@ KNOWN_S = 1_800.0
 
 DAY_S = 86_400.0
 
+STILL = 1e-4
+"""A utilisation that changes by less than this a day does not move."""
+
 
 class Course(msgspec.Struct, frozen=True):
     """Utilisation 0..1 and borrow rate (a year) now, and the exponential means of both and of their time.
@@ -51,7 +54,35 @@ class Course(msgspec.Struct, frozen=True):
         """Days until everything is lent out if it goes on like this; None if it does not rise."""
         if self.utilisation >= 1.0:
             return 0.0
-        return (1.0 - self.utilisation) / self.trend if self.trend > 1e-4 else None
+        return (1.0 - self.utilisation) / self.trend if self.trend > STILL else None
+
+    def ahead(self, days: float) -> float:
+        """The utilisation after some days if it goes on like this, 0..1."""
+        return min(1.0, max(0.0, self.utilisation + self.trend * days))
+
+
+AHEAD: dict[str, float] = {"1d": 1.0, "7d": 7.0}
+"""How far ahead the rate path looks: name → days."""
+
+
+class RateStep(msgspec.Struct, frozen=True):
+    """Where utilisation and borrow rate (a year) stand after some time, if it goes on like this."""
+
+    utilisation: float
+    rate: float
+
+
+class RatePath(msgspec.Struct, frozen=True):
+    """What borrowers pay: now as the market states it, and by its own curve at 100 % and along the course.
+
+    `steps` by `AHEAD`; {} while no trend is known, or the utilisation does not rise.
+    """
+
+    now: float
+    full: float
+    daily: float
+    """By what part the rate at 100 % rises in a day in which it stays there."""
+    steps: dict[str, RateStep]
 
 
 COURSES: Table[tuple[str, str], Course] = Table("state.course")
@@ -62,6 +93,18 @@ def utilisation(market: Market) -> float:
     """Lent out over what there is, 0..1: borrowed / (cash + borrowed); 0.0 for an empty market."""
     whole = market.cash + market.borrowed
     return min(market.borrowed / whole, 1.0) if whole > 0 else 0.0
+
+
+def rate_path(market: Market, course: Course | None) -> RatePath | None:
+    """The path of the borrow rate; None where the market's curve is not known."""
+    if market.curve is None:
+        return None
+    steps: dict[str, RateStep] = {}
+    if course is not None and course.trend > STILL:
+        for name, days in AHEAD.items():
+            rate = market.curve.ahead(course.utilisation, course.trend, days)
+            steps[name] = RateStep(course.ahead(days), rate)
+    return RatePath(market.borrow_rate, market.curve.yearly(1.0), market.curve.daily, steps)
 
 
 def follow(before: Course | None, market: Market, time: float) -> Course:

@@ -18,6 +18,8 @@ UNISWAP_V2_PERIPHERY = "uniswap__v2-periphery"
 UNISWAP_V3 = "uniswap__v3-core"
 UNISWAP_V3_PERIPHERY = "uniswap__v3-periphery"
 OPENZEPPELIN = "openzeppelin__contracts"
+AAVE_ORIGIN = "aave-v3-origin"
+"""Aave v3.6, compiled; only after `.ci/devnet-install --soak`."""
 
 
 @cache
@@ -38,18 +40,24 @@ def bytecode(package: str, name: str, libraries: Mapping[str, str] | None = None
     if not isinstance(found, str):  # as the compiler gives it: {"object": ..., ...}
         found = found["object"]
     code = str(found).removeprefix("0x")
-    given = dict(libraries or {})
-    links: dict[str, dict[str, list[dict[str, int]]]] = artifact.get("linkReferences") or {}
-    for contracts in links.values():
-        for library, places in contracts.items():
-            if library not in given:
-                raise KeyError(f"{name} needs the library {library}")
-            for place in places:
-                start, end = 2 * place["start"], 2 * (place["start"] + place["length"])
-                code = code[:start] + given[library][2:].lower() + code[end:]
+    code = _linked(name, code, artifact.get("linkReferences") or {}, libraries or {})
     if not re.fullmatch(r"[0-9a-fA-F]+", code):
         raise ValueError(f"{name} in {package} has no usable bytecode (abstract, or a library is not linked)")
     return "0x" + code
+
+
+def _linked(
+    name: str, code: str, links: Mapping[str, Mapping[str, list[dict[str, int]]]], libraries: Mapping[str, str]
+) -> str:
+    """`code` (hex without 0x) with the libraries' addresses in their places; raises `KeyError` where one is missing."""
+    for contracts in links.values():
+        for library, places in contracts.items():
+            if library not in libraries:
+                raise KeyError(f"{name} needs the library {library}")
+            for place in places:
+                start, end = 2 * place["start"], 2 * (place["start"] + place["length"])
+                code = code[:start] + libraries[library][2:].lower() + code[end:]
+    return code
 
 
 @cache
@@ -70,12 +78,20 @@ def deployed_bytecode(package: str, name: str) -> str:
 
 
 @cache
-def compiled(group: str, name: str) -> str:
-    """Init code of a contract that `.ci/devnet-install` compiled from source."""
+def _compiled(group: str) -> dict[str, Any]:
     path = home() / "compiled" / f"{group}.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: run .ci/devnet-install")
-    return str(json.loads(path.read_text())[name])
+    return cast("dict[str, Any]", json.loads(path.read_text()))
+
+
+def compiled(group: str, name: str, libraries: Mapping[str, str] | None = None) -> str:
+    """Init code of a contract that `.ci/devnet-install` compiled from source, its libraries linked in."""
+    found = _compiled(group)[name]
+    if isinstance(found, str):  # nothing to link
+        return found
+    code = str(found["object"]).removeprefix("0x")
+    return "0x" + _linked(name, code, found["linkReferences"], libraries or {})
 
 
 @cache

@@ -30,7 +30,8 @@ def config_toml(devnet: Devnet, *, rpc: Iterable[str] | None = None, watch: Iter
 
     deployment("aave_v3", f'address = "{devnet.aave.provider}"')
     deployment("uniswap_v2", f"pools = {_list(pair.address for pair in devnet.v2.pairs)}")
-    deployment("uniswap_v3", f"pools = {_list(pool.address for pool in devnet.v3.pools)}")
+    pools = f"pools = {_list(pool.address for pool in devnet.v3.pools)}"
+    deployment("uniswap_v3", pools, f'positions = "{devnet.v3.positions}"')
     deployment("chainlink", f"feeds = {_list(feed.proxy for feed in devnet.feeds.values())}")
     deployment("erc20", f"tokens = {_list(token.address for token in devnet.tokens.values())}")
     deployment("morpho_blue", f'address = "{devnet.morpho.address}"')

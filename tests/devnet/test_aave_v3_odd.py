@@ -9,7 +9,7 @@ import pytest
 from defiwatch.config import Deployment
 from defiwatch.protocols.aave_v3 import AaveV3
 from defiwatch.protocols.aave_v3.account import AccountData
-from defiwatch.protocols.aave_v3.liquidation import LEGACY_CODES
+from defiwatch.protocols.aave_v3.liquidation import LEGACY_CODES, TRANSFER
 
 from . import abi
 from . import deploy_aave as aave
@@ -113,6 +113,8 @@ class Lab:
             if str(error.data).startswith("0x4e487b71"):
                 return "Panic"
             reason = abi.revert_reason(error.data) or error.message
+            if reason == "ERC20: transfer amount exceeds balance":
+                return TRANSFER
             return LEGACY_CODES.get(reason, reason)
         return "ok"
 
@@ -168,3 +170,24 @@ def test_odd_decimals_and_an_odd_currency(devnet: Devnet) -> None:
     assert lab.unreadable > 1
     assert lab.accounts > 100
     assert lab.driver.intake.book.notices == {}
+
+
+def test_a_pool_without_liquidity(devnet: Devnet) -> None:
+    """What is seized must be there before what is repaid comes: of another asset, and of the same one."""
+    lab = Lab(devnet)
+    market, tokens, users, roles = lab.market, lab.tokens, lab.users, lab.roles
+    coin, fine = tokens["COIN"], tokens["FINE"]
+    lab.mine(
+        *(aave.supply(market, coin, user, coin.units(3_000)) for user in users[:3]),
+        aave.supply(market, fine, roles.whale, fine.units(50_000_000)),
+    )
+    lab.mine(
+        aave.borrow(market, fine, users[0], fine.units(790_000)),
+        aave.borrow(market, coin, users[1], coin.units(2_350)),
+        aave.borrow(market, coin, users[2], coin.units(2_390)),
+        aave.borrow(market, coin, roles.whale, coin.units(24_255)),
+    )
+    lab.mine(lab.price("COIN", UNIT * 20 // 100), seconds=86_400 * 200)
+    assert lab.probes["Panic"] > 1
+    lab.mine(aave.repay(market, coin, roles.whale, coin.units(4_500)))
+    assert lab.probes["ok"] > 0

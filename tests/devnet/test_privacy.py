@@ -55,7 +55,8 @@ def naming(asked: set[str], wallets: list[str]) -> list[str]:
 def test_watching_changes_nothing_that_is_sent(devnet: Devnet, scenario: Scenario, lookback: int) -> None:
     """From the chain's beginning no account is ever asked for; from later on, whoever acts is, watched or not."""
     node = devnet.chain.node
-    wallets = [user.lower() for user in devnet.roles.borrowers]
+    roles = devnet.roles
+    wallets = [user.lower() for user in (*roles.borrowers, roles.lp, roles.drainer)]
     with ExitStack() as stack:
         proxies = [stack.enter_context(Proxy(node.http_url, node.ws_url)) for _ in range(2)]
         runs = [slow(devnet, [one.ws_url], watch=some) for one, some in zip(proxies, (wallets, []), strict=True)]
@@ -114,7 +115,8 @@ def test_only_endpoints_that_are_all_private_are_asked_for_watched_wallets(devne
 def test_no_watched_wallet_is_sent_anywhere(devnet: Devnet, scenario: Scenario) -> None:
     """Through a lost connection, under proof, from the chain's beginning on."""
     node = devnet.chain.node
-    wallets = [user.lower() for user in devnet.roles.borrowers]
+    roles = devnet.roles
+    wallets = [user.lower() for user in (*roles.borrowers, roles.lp, roles.drainer)]
     with ExitStack() as stack:
         proxies = [stack.enter_context(Proxy(node.http_url, node.ws_url, seed=i)) for i in range(2)]
         seen = engine(devnet, [proxies[0].ws_url, proxies[1].http_url], 'trust = "proof"', watch=wallets)

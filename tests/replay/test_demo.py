@@ -18,7 +18,10 @@ from defiwatch.commands.schema import text
 from defiwatch.config import Config
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.units import WAD
+from defiwatch.domain.view import Snapshot
 from defiwatch.engine import Engine, replay
+from defiwatch.protocols.aave_v3 import views
+from defiwatch.protocols.morpho_blue.adaptive import RATE_AT_TARGET
 
 WARNING_LINE = Config().alerts.health_factor_warning
 
@@ -29,9 +32,28 @@ def printed() -> tuple[Alert, ...]:
         return alerts_of(path)
 
 
-def alerts_of(path: Path) -> tuple[Alert, ...]:
-    engine = Engine(Config(), mode="demo")
+def alerts_of(path: Path, engine: Engine | None = None) -> tuple[Alert, ...]:
+    engine = engine or Engine(Config(), mode="demo")
     return (*(alert for _, alerts in replay(engine, [path]) for alert in alerts), *engine.finish())
+
+
+def older(path: Path, into: Path) -> Path:
+    """The recording as a version would have made it that did not read what tells more of what is known."""
+    extras = {
+        function.selector
+        for function in (views.OPTIMAL_USAGE, views.BASE_RATE, views.SLOPE_1, views.SLOPE_2, RATE_AT_TARGET)
+    }
+    dropped = 0
+    with gzip.open(path, "rt") as lines, gzip.open(into, "wt") as out:
+        for line in lines:
+            frame = json.loads(line)
+            if frame["frame"] == "reads":
+                kept = [call for call in frame["calls"] if call["data"][:10] not in extras]
+                dropped += len(frame["calls"]) - len(kept)
+                frame["calls"] = kept
+            out.write(json.dumps(frame) + "\n")
+    assert dropped > 20
+    return into
 
 
 @lru_cache(maxsize=1)
@@ -103,10 +125,32 @@ def test_those_who_were_never_close_are_hardly_warned_of() -> None:
     assert sum(1 for user in calm if warned[user]) <= 0.05 * len(calm)
 
 
-def test_two_runs_print_the_same_bytes() -> None:
+@lru_cache(maxsize=1)
+def again() -> tuple[tuple[Alert, ...], Snapshot]:
+    """A second run, and how everything stands at its end."""
+    engine = Engine(Config(), mode="demo")
     with bundled() as path:
-        again = alerts_of(path)
-    assert msgspec.json.encode(again) == msgspec.json.encode(printed())
+        return alerts_of(path, engine), engine.snapshot()
+
+
+def test_two_runs_print_the_same_bytes() -> None:
+    assert msgspec.json.encode(again()[0]) == msgspec.json.encode(printed())
+
+
+def test_a_recording_without_the_reads_of_a_newer_version_tells_the_same_alerts(tmp_path: Path) -> None:
+    """What rests on such a read is unknown, and said to be; with them every borrowed Aave reserve has its rate path."""
+    plain = Engine(Config(), mode="demo")
+    with bundled() as path:
+        before = alerts_of(older(path, tmp_path / "older.jsonl.gz"), plain)
+    assert msgspec.json.encode(before) == msgspec.json.encode(printed())
+    for picture, known in ((again()[1], True), (plain.snapshot(), False)):
+        rows = [row for row in picture.markets if row.protocol == "aave_v3" and row.borrowed_usd > 0]
+        assert len(rows) > 3
+        assert {row.borrow_rate_full is not None for row in rows} == {known}
+        told = {dict(row.facts)["rate at 100 % used"] for row in rows}
+        assert known or told == {"unknown: its rate strategy was not read"}
+    usdc = next(row for row in again()[1].markets if (row.protocol, row.label) == ("aave_v3", "USDC"))
+    assert usdc.borrow_rate_full == 1.28, "the steeper strategy that it was given: 1 % + 7 % + 120 %"
 
 
 @pytest.mark.parametrize("share", [0.35, 0.8])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from defiwatch.domain.view import PriceRow
+from defiwatch.domain.view import PriceRow, StakeRow
 from defiwatch.tui.kinds.alert import STANDING
 from defiwatch.tui.kinds.kind import Kind, R, reasons
 from defiwatch.tui.kinds.pool import POOL
@@ -35,6 +35,38 @@ def test_a_pool_tells_its_mean_its_depth_and_what_is_inside() -> None:
     assert "$2.14M down, $950.0k up" in told
     assert "81.0 %" in told
     assert "trust" in told
+
+
+def test_a_pool_tells_what_watched_wallets_have_of_it() -> None:
+    pool = story(CRASH).pools[0]
+    assert "Watched wallets" not in written(POOL, pool)
+    plain = StakeRow(
+        "0x" + "11" * 20,
+        "0x1111…1111",
+        0.0125,
+        (("WETH", 1.5, "1500000000000000000"), ("USDC", 3000.0, "3000000000")),
+        6000.0,
+        True,
+        123,
+    )
+    ranged = msgspec.structs.replace(
+        plain, position="77", prices=(2100.0, 2890.0), in_range=True, at_least=False, share=0.004
+    )
+    left = msgspec.structs.replace(ranged, in_range=False, share=0.0)
+    blind = msgspec.structs.replace(plain, share=None, tokens=(), value_usd=None, unknown="its shares were not read")
+    told = written(POOL, msgspec.structs.replace(pool, stakes=(plain, ranged, left, blind)))
+    assert "0x1111…1111   at least 1.25 % of the pool   at least $6.00k" in told
+    assert "would be paid 1.5 WETH, 3,000 USDC\n" in told
+    assert "the least it can be: what the wallet had before block 123 is not known" in told
+    assert "0x1111…1111 position 77   0.40 % of the liquidity in range   $6.00k" in told
+    assert "earns fees between 2,100.00 and 2,890.00" in told
+    assert "0x1111…1111 position 77   out of range   $6.00k" in told
+    assert "0x1111…1111   share unknown\n  its shares were not read" in told
+    assert "since before it was watched" not in told
+    assert "since before it was watched" in written(POOL, msgspec.structs.replace(pool, stakes_unseen=True))
+    whole = msgspec.structs.replace(ranged, prices=(2.954e-51, 3.385e26))
+    assert "earns fees at every price" in written(POOL, msgspec.structs.replace(pool, stakes=(whole,)))
+    written(POOL, msgspec.structs.replace(pool, stakes=(plain, ranged)), width=30)
 
 
 def test_a_position_tells_what_would_make_it_safe() -> None:

@@ -10,7 +10,20 @@ from defiwatch.protocols.registry import PROTOCOLS
 from defiwatch.protocols.spec import ProtocolSpec
 
 SHARED = frozenset(
-    {"abi", "concentrated", "factories", "foreign", "heard", "pools", "reads", "sources", "registry", "spec", "ticks"}
+    {
+        "abi",
+        "concentrated",
+        "factories",
+        "foreign",
+        "heard",
+        "pools",
+        "reads",
+        "sources",
+        "registry",
+        "spec",
+        "stakes",
+        "ticks",
+    }
 )
 """What is in the folder and is no protocol."""
 

@@ -1,7 +1,8 @@
 """getUserAccountData, by revision: what an account's collateral and debt are worth, and its health factor.
 
 aave-v3-core@e0bfed1 GenericLogic.sol:62-190 (3.0), aave-v3-origin@fd1fbd9 GenericLogic.sol:65-183 (3.7).
-Checked against the contracts' own answers in tests/replay/test_aave_v3_revisions.py and tests/devnet.
+Checked against the contracts' own answers, but for 3.1 to 3.3: 3.0.2 and 3.6 in tests/devnet, 3.4 to 3.7 in
+tests/replay.
 """
 
 from __future__ import annotations

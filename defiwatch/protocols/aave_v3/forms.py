@@ -1,6 +1,7 @@
 """Which rules a pool follows, by its POOL_REVISION: 1 to 3 are 3.0.x, 4 is 3.1, 5 and 6 are 3.2, 7 to 11 3.3 to 3.7.
 
-Sources: aave-v3-core@e0bfed1 (3.0.2), aave-v3-origin tags v3.1.0 … v3.5.0, fd1fbd9 (3.7).
+Sources: aave-v3-core@e0bfed1 (3.0.2), aave-v3-origin tags v3.1.0 … v3.6.0, fd1fbd9 (3.7). What the rules of each
+revision are held against: docs/DESIGN.md, Tests.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from defiwatch.protocols.aave_v3.answers import take
 from defiwatch.protocols.aave_v3.apply import apply
 from defiwatch.protocols.aave_v3.apply.pool import PROTOCOL
 from defiwatch.protocols.aave_v3.crossing import liquidation_prices
+from defiwatch.protocols.aave_v3.curve import curve, curve_wants
 from defiwatch.protocols.aave_v3.events import EVENTS, TOPICS, TRANSFER_TOPIC
 from defiwatch.protocols.aave_v3.ledger import Ledger
 from defiwatch.protocols.aave_v3.state import (
@@ -79,6 +80,10 @@ class AaveV3(Instance):
     def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
         """Contracts, reserves, eMode categories and accounts once; the price of every asset in use at each block."""
         return wants(self.ledger(book, at), self._watched)
+
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """The rate strategies of what is borrowed."""
+        return curve_wants(self.ledger(book, at))
 
     def scans(self, book: Book) -> Sequence[Scan]:
         """Who has debt, then who has supplied: until all balances known add up to the contract's totals."""
@@ -228,6 +233,7 @@ class AaveV3(Instance):
             stable = stable_known = ledger.stable_total(reserve)
             if stable and not market.born:
                 stable_known = min(stable, ledger.stable_known(reserve))
+            shape = curve(ledger, reserve)
             yield risk.Market(
                 chain_id=self.chain_id,
                 protocol=PROTOCOL,
@@ -253,6 +259,8 @@ class AaveV3(Instance):
                 block=at.number,
                 time=at.time,
                 unknown=lane.missing,
+                curve=None if isinstance(shape, str) else shape,
+                curve_unknown=shape if isinstance(shape, str) else "",
             )
 
     def reserves(self, book: Book) -> Sequence[Reserve]:

@@ -1,7 +1,8 @@
 """liquidationCall before it is made: does it succeed, what does it cover, what does it take, is bad debt left.
 
 Up to 3.2: aave-v3-core@e0bfed1 LiquidationLogic.sol, ValidationLogic.sol. From 3.3: the same files of aave-v3-origin
-v3.3.0 … fd1fbd9. Neither has a view for it: checked against eth_call of liquidationCall, recorded and on a devnet.
+v3.3.0 … fd1fbd9. Neither has a view for it: checked against eth_call of liquidationCall, recorded and on a devnet, and
+for 3.6 against what was covered, taken and written off.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ NOT_BORROWED = "SpecifiedCurrencyNotBorrowedByUser"
 DUST = "MustNotLeaveDust"
 NO_BURN = "InvalidBurnAmount"
 PANIC = "Panic"
-"""Arithmetic: collateral whose price is 0, or underlying that the pool does not have (from 3.1; before, the token's own
-transfer fails)."""
+"""Arithmetic: collateral whose price is 0, or underlying that the pool does not have."""
+TRANSFER = "TransferFailed"
+"""The underlying's own transfer, which has words of its own: what is seized leaves before what is repaid comes in, also
+where both are one asset. What was sent to an aToken without a supply is not known, and could make it succeed."""
 NO_REASON = "0x"
 """A division by a bonus of 0, which says nothing."""
 
@@ -260,9 +263,10 @@ def _executed(
     if divide(call.seized, lane_c.income) == 0:
         return NO_BURN
     reserve = lane_c.reserve
-    known = scene.born or reserve.have & CASH
-    counted = form.virtual_balance and (reserve.virtual or form.taylor)
-    added = call.covered if lane_c.asset == lane_d.asset else 0
-    if known and counted and reserve.cash + added < call.seized:
-        return PANIC
-    return OK
+    if not (scene.born or reserve.have & CASH) or reserve.cash >= call.seized:
+        return OK
+    if not form.virtual_balance:  # the rates are computed with what will be left, if there is any debt
+        return PANIC if reserve.borrowed or reserve.stable_principal else TRANSFER
+    if not (reserve.virtual or form.taylor):
+        return OK
+    return TRANSFER if lane_c.asset == lane_d.asset and reserve.cash + call.covered >= call.seized else PANIC

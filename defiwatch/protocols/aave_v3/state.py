@@ -90,6 +90,8 @@ class Reserve(msgspec.Struct, frozen=True):
     isolation_debt: int = 0
     source: Address = ""
     """Where the oracle takes its price from."""
+    strategy: Address = ""
+    """The contract of its interest rates."""
     touched: int = -1
     """The block that last accrued it; `touches` counts its updates in there, `accrual` is what the treasury got."""
     touches: int = 0
@@ -240,6 +242,21 @@ class Price(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Strategy(msgspec.Struct, frozen=True):
+    """What a rate strategy told, ray; -1 where not read yet. `refused`: it does not know the question."""
+
+    optimal: int = -1
+    base: int = -1
+    slope1: int = -1
+    slope2: int = -1
+    refused: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was read."""
+        return min(self.optimal, self.base, self.slope1, self.slope2) >= 0
+
+
 class Token(msgspec.Struct, frozen=True):
     """What a token's address stands for."""
 
@@ -277,6 +294,8 @@ PENDING: Table[tuple[Address, Address], int] = Table("aave_v3.pending")
 """Accounts of which something that matters is unknown."""
 PRICES: Table[tuple[Address, Address], Price] = Table("aave_v3.price")
 """By what the oracle was asked for; under the sentinel's own address 1 or 0: whether it allows liquidations."""
+STRATEGIES: Table[tuple[Address, Address, Address], Strategy] = Table("aave_v3.strategy")
+"""By strategy and asset; asset "" up to 3.0, where a strategy has one curve."""
 TOKENS: Table[tuple[Address, Address], Token] = Table("aave_v3.token")
 """By token."""
 MOVES: Table[tuple[Address, Address], Moved] = Table("aave_v3.moved")

@@ -46,3 +46,10 @@ BASE_UNIT = function("BASE_CURRENCY_UNIT()", "uint256")
 BASE_CURRENCY = function("BASE_CURRENCY()", "address")
 TOKEN_SYMBOL = function("symbol()")
 """A string, or bytes32 in old tokens."""
+OPTIMAL_USAGE = function("OPTIMAL_USAGE_RATIO()", "uint256")
+"""Of a rate strategy, as the next three (up to 3.0)."""
+BASE_RATE = function("getBaseVariableBorrowRate()", "uint256")
+SLOPE_1 = function("getVariableRateSlope1()", "uint256")
+SLOPE_2 = function("getVariableRateSlope2()", "uint256")
+RATE_DATA = function("getInterestRateData(address)", "uint256, uint256, uint256, uint256")
+"""Optimal usage, base, slope 1 and 2 of a reserve, ray: of the one strategy of a pool (from 3.1)."""

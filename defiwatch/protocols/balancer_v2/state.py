@@ -26,6 +26,12 @@ PRICE_CACHE = function("getPriceRateCache(address)", "uint256,uint256,uint256")
 RATE = function("getRate()", "uint256")
 
 
+ACTUAL_SUPPLY = function("getActualSupply()", "uint256")
+"""All shares, with what the protocol is due in fees and without those that the pool holds of itself."""
+VIRTUAL_SUPPLY = function("getVirtualSupply()", "uint256")
+"""The same in older pools, without what is due."""
+
+
 class RateCache(msgspec.Struct, frozen=True):
     """A token's rate in a stable pool: who tells it, and until when the pool takes what it was told last.
 
@@ -145,6 +151,18 @@ def spot(state: BalancerState, pool: Hash, i: int, j: int) -> float:
         return 0.0
     scaling = factors(state)
     return scaled * scaling[i] / scaling[j]
+
+
+def paid_out(state: BalancerState, pool: Hash, shares: int, whole: int) -> tuple[int, ...]:
+    """What an exit in proportion pays for `shares` of `whole`, by the pool's real tokens, in units.
+
+    pkg/pool-utils/contracts/lib/BasePoolMath.sol computeProportionalAmountsOut; () where it cannot be told.
+    """
+    if not ready(state) or whole <= 0:
+        return ()
+    part, scaling = div_down(shares, whole), factors(state)
+    balances, places = upscaled(state, pool)
+    return tuple(div_down(mul_down(balance, part), scaling[i]) for balance, i in zip(balances, places, strict=True))
 
 
 def share(state: BalancerState, pool: Hash) -> float:

@@ -14,10 +14,10 @@ import msgspec
 from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
-from defiwatch.domain.ids import ChainId, Hash
-from defiwatch.domain.risk import Pool
+from defiwatch.domain.ids import Address, ChainId, Hash
+from defiwatch.domain.risk import Pool, Stake
 from defiwatch.errors import ConfigError
-from defiwatch.protocols import reads
+from defiwatch.protocols import reads, stakes
 from defiwatch.protocols.abi import Call, words
 from defiwatch.protocols.balancer_v2 import answers, rates
 from defiwatch.protocols.balancer_v2 import state as pools
@@ -48,14 +48,16 @@ from defiwatch.protocols.balancer_v2.events import (
     TokenRateProviderSet,
 )
 from defiwatch.protocols.balancer_v2.state import (
+    ACTUAL_SUPPLY,
     POOL_TOKENS,
     POOLS,
     RATE,
+    VIRTUAL_SUPPLY,
     BalancerState,
     address_of,
     ready,
 )
-from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants
+from defiwatch.protocols.erc20 import TRANSFER, Transfer, symbol_of, token_of, token_read, token_wants
 from defiwatch.protocols.pools import own_rates, pool_ids, pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec
 
@@ -79,6 +81,7 @@ class BalancerV2(Instance):
         PROVIDER_SET,
         PRICE_RATE_UPDATED,
         PRICE_PROVIDER_SET,
+        TRANSFER,
     )
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
@@ -91,6 +94,36 @@ class BalancerV2(Instance):
         addresses = frozenset({self._vault, *self._by_address})
         self._filter = LogFilter(addresses, frozenset(spec.topic0 for spec in self.events))
         self._depths: dict[Hash, tuple[BalancerState, tuple[int, int]]] = {}
+        self._shares = stakes.Shares((stakes.TOTAL_SUPPLY, VIRTUAL_SUPPLY, ACTUAL_SUPPLY))
+        self._tokens = frozenset(self._by_address)
+
+    def mine(self, accounts: Iterable[Address]) -> None:
+        """Whose shares are told."""
+        self._shares.mine(accounts)
+
+    def watch(self, accounts: Iterable[Address]) -> None:
+        """Whose balances may be asked for."""
+        self._shares.ask_for(accounts)
+
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """All shares of each pool whose shares moved, whoever's they are."""
+        return self._shares.extras(book, at, self._tokens)
+
+    def stakes(self, book: Book) -> Iterable[Stake]:
+        """What watched accounts would be paid by an exit in proportion. What the protocol is due in fees is counted as
+        it was when shares last moved."""
+
+        def paid(address: Address, shares: int, told: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+            pool = self._by_address[address]
+            total, virtual, actual = told
+            whole = actual or virtual or total
+            return whole, pools.paid_out(book.get(POOLS, pool) or BalancerState(), pool, shares, whole)
+
+        return self._shares.stakes(book, self, self._by_address, paid)
+
+    def unseen(self, book: Book, pool_id: str) -> bool:
+        """As `Instance.unseen`."""
+        return self._shares.unseen(book, address_of(pool_id))
 
     def filter(self, book: Book) -> LogFilter:  # noqa: ARG002 - always the same
         """The vault's events, and what the pools say of their fee, amplification and rates."""
@@ -107,6 +140,8 @@ class BalancerV2(Instance):
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
         """Take a pool's tokens, balances and parameters, and what its tokens say of themselves."""
         to = call.to.lower()
+        if self._shares.on_read(book, at, call, self._tokens):
+            return True
         if RATE.matches(call):
             return self._rate_read(book, at, call)
         if to == self._vault and POOL_TOKENS.matches(call):
@@ -147,6 +182,10 @@ class BalancerV2(Instance):
 
     def on_event(self, book: Book, at: BlockRef, event: Event) -> Iterable[Fact]:
         """Apply one event to its pool; trades and liquidity come back as facts."""
+        if isinstance(event, Transfer):
+            if event.address in self._by_address:
+                self._shares.moved(book, at, event)
+            return ()
         if isinstance(event, BalancerSwap | PoolBalanceChanged | PoolBalanceManaged):
             state = book.get(POOLS, event.pool_id)
             if event.address != self._vault or event.pool_id not in self._pools:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from defiwatch.domain.units import UINT256_MAX, WAD
+from defiwatch.domain.rates import usage_of
+from defiwatch.domain.units import UINT256_MAX, WAD, YEAR_S
 
 INDEX_SCALE = 10**15
 
@@ -35,6 +36,19 @@ class Curve(msgspec.Struct, frozen=True):
     base: int
     low: int
     high: int
+
+    def yearly(self, used: float) -> float:
+        """As `RateCurve.yearly`, for the side of the borrowers."""
+        return rate(self, usage_of(used, WAD)) * YEAR_S / WAD
+
+    def ahead(self, used: float, trend: float, days: float) -> float:
+        """As `RateCurve.ahead`: the curve stays where it is."""
+        return self.yearly(used + trend * days)
+
+    @property
+    def daily(self) -> float:
+        """As `RateCurve.daily`."""
+        return 0.0
 
 
 class Asset(msgspec.Struct, frozen=True):

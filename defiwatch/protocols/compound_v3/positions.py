@@ -208,6 +208,8 @@ def market(book: Book, at: BlockRef, comet: Address, label: str) -> Market:
         block=at.number,
         time=at.time,
         unknown=it.missing,
+        curve=curve(book, comet, "borrow"),
+        curve_unknown="" if curve(book, comet, "borrow") else "its rate curve was not read",
     )
 
 

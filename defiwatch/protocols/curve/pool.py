@@ -15,9 +15,9 @@ from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
 from defiwatch.domain.ids import Address, ChainId
-from defiwatch.domain.risk import Pool
+from defiwatch.domain.risk import Pool, Stake
 from defiwatch.errors import ConfigError
-from defiwatch.protocols import reads
+from defiwatch.protocols import reads, stakes
 from defiwatch.protocols.abi import Call, words
 from defiwatch.protocols.curve import answers
 from defiwatch.protocols.curve import state as pools
@@ -39,7 +39,7 @@ from defiwatch.protocols.curve.events import (
 )
 from defiwatch.protocols.curve.stableswap import FEE_DENOMINATOR, largest_share, scaled
 from defiwatch.protocols.curve.state import POOLS, CurveState, ready
-from defiwatch.protocols.erc20 import symbol_of, token_of, token_read, token_wants
+from defiwatch.protocols.erc20 import TRANSFER, Transfer, symbol_of, token_of, token_read, token_wants
 from defiwatch.protocols.pools import own_rates, pool_addresses, pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec
 
@@ -48,7 +48,7 @@ class Curve(Instance):
     """Pools named one by one."""
 
     protocol = "curve"
-    events = EVENTS
+    events = (*EVENTS, TRANSFER)
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
@@ -56,8 +56,36 @@ class Curve(Instance):
             raise ConfigError("curve: expected pools = [addresses]")
         self._pools = pool_addresses(deployment)
         self._pool_set = frozenset(self._pools)
-        self._filter = LogFilter(self._pool_set, frozenset(spec.topic0 for spec in EVENTS))
+        self._filter = LogFilter(self._pool_set, frozenset(spec.topic0 for spec in self.events))
         self._depths: dict[Address, tuple[CurveState, tuple[int, int]]] = {}
+        self._shares = stakes.Shares((stakes.TOTAL_SUPPLY,))
+
+    def mine(self, accounts: Iterable[Address]) -> None:
+        """Whose shares are told."""
+        self._shares.mine(accounts)
+
+    def watch(self, accounts: Iterable[Address]) -> None:
+        """Whose balances may be asked for."""
+        self._shares.ask_for(accounts)
+
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """All shares of each pool whose shares moved, whoever's they are."""
+        return self._shares.extras(book, at, self._pool_set)
+
+    def stakes(self, book: Book) -> Iterable[Stake]:
+        """What watched accounts would be paid by `remove_liquidity`, of pools that are their own share token: in older
+        ones it is another contract, which is not followed."""
+
+        def paid(pool: Address, shares: int, told: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+            balances, whole = self._complete(book, pool).balances, told[0]
+            known = whole > 0 and min(balances, default=-1) >= 0
+            return whole, tuple(balance * shares // whole for balance in balances) if known else ()
+
+        return self._shares.stakes(book, self, {pool: pool for pool in self._pools}, paid)
+
+    def unseen(self, book: Book, pool_id: str) -> bool:
+        """As `Instance.unseen`."""
+        return self._shares.unseen(book, pool_id)
 
     def filter(self, book: Book) -> LogFilter:  # noqa: ARG002 - always the same
         """Every event of its pools."""
@@ -73,6 +101,8 @@ class Curve(Instance):
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
         """Take an answer of a pool, a refusal among them, and what its coins say of themselves."""
         pool = call.to.lower()
+        if self._shares.on_read(book, at, call, self._pool_set):
+            return True
         if pool not in self._pool_set or call.data[:10].lower() not in answers.QUESTIONS:
             return token_read(book, at, call)
         state = book.get(POOLS, pool) or CurveState()
@@ -87,6 +117,10 @@ class Curve(Instance):
 
     def on_event(self, book: Book, at: BlockRef, event: Event) -> Iterable[Fact]:
         """Apply one event to its pool; trades and liquidity come back as facts."""
+        if isinstance(event, Transfer):
+            if event.address in self._pool_set:
+                self._shares.moved(book, at, event)
+            return ()
         state = book.get(POOLS, event.address)
         if event.address not in self._pool_set or state is None:
             return ()
@@ -274,7 +308,7 @@ def _value(book: Book, coins: Sequence[Address], before: Sequence[int], after: S
 CURVE = ProtocolSpec(
     name="curve",
     title="Curve",
-    events=EVENTS,
+    events=Curve.events,
     create=Curve,
     keys=frozenset({"pools", "label"}),
 )

@@ -174,6 +174,15 @@ class PositionCollected(Event, frozen=True):
 
 _V3_MOVE = "(address indexed pool, address indexed liquidityProvider, uint8 indexed kind, uint256 totalSupply,"
 
+POSITION_INCREASED = event(
+    "IncreaseLiquidity(uint256 indexed tokenId, uint128 liquidity, uint256 amount0, uint256 amount1)",
+    PositionIncreased,
+)
+POSITION_DECREASED = event(
+    "DecreaseLiquidity(uint256 indexed tokenId, uint128 liquidity, uint256 amount0, uint256 amount1)",
+    PositionDecreased,
+)
+
 EVENTS: tuple[EventSpec[Any], ...] = (
     event(
         "Swap(address indexed sender, address indexed to, uint256 amount0In, uint256 amount1In, uint256 amount0Out,"
@@ -218,13 +227,7 @@ EVENTS: tuple[EventSpec[Any], ...] = (
     event("BuyGem(address indexed owner, uint256 value, uint256 fee)", PsmBuyGem),
     event("SellGem(address indexed owner, uint256 value, uint256 fee)", PsmSellGem),
     event("FlashLoan(address indexed receiver, address token, uint256 amount, uint256 fee)", MakerFlashLoan),
-    event(
-        "IncreaseLiquidity(uint256 indexed tokenId, uint128 liquidity, uint256 amount0, uint256 amount1)",
-        PositionIncreased,
-    ),
-    event(
-        "DecreaseLiquidity(uint256 indexed tokenId, uint128 liquidity, uint256 amount0, uint256 amount1)",
-        PositionDecreased,
-    ),
+    POSITION_INCREASED,
+    POSITION_DECREASED,
     event("Collect(uint256 indexed tokenId, address recipient, uint256 amount0, uint256 amount1)", PositionCollected),
 )

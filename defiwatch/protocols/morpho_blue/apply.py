@@ -14,6 +14,7 @@ import msgspec
 from defiwatch.domain.events import BadDebt, BlockRef, Event, Fact, LendingAction, LendingMoved, Liquidated
 from defiwatch.domain.ids import Address
 from defiwatch.protocols.erc20 import watch
+from defiwatch.protocols.morpho_blue import adaptive
 from defiwatch.protocols.morpho_blue import events as e
 from defiwatch.protocols.morpho_blue.shares import Totals
 from defiwatch.protocols.morpho_blue.state import (
@@ -21,6 +22,7 @@ from defiwatch.protocols.morpho_blue.state import (
     MARKETS,
     RATES,
     RECIPIENT,
+    TARGETS,
     Answer,
     Holding,
     Market,
@@ -104,6 +106,7 @@ def _accrue(book: Book, at: BlockRef, event: e.AccrueInterest) -> None:
             last_update=at.time,
         )
 
+    _adapt(book, at, event)
     _totals(book, event, change)
     recipient = book.get(RECIPIENT, event.address)
     if event.fee_shares and recipient is not None:
@@ -116,6 +119,20 @@ def _accrue(book: Book, at: BlockRef, event: e.AccrueInterest) -> None:
     rate = book.get(RATES, key)
     if rate is None or rate.block < at.number:
         book.put(RATES, key, Answer(event.prev_borrow_rate, at.number - 1))
+
+
+def _adapt(book: Book, at: BlockRef, event: e.AccrueInterest) -> None:
+    """Move the rate at target as the rate model did. Where its rate is not the event's, it is read again."""
+    key = (event.address, event.id)
+    target, market = book.get(TARGETS, key), book.get(MARKETS, key)
+    if target is None or target.value is None or market is None or not market.have_totals:
+        return
+    off = adaptive.off_target(adaptive.utilisation(market.totals))
+    mean, end = adaptive.step(target.value, off, at.time - market.totals.last_update)
+    if mean == event.prev_borrow_rate:
+        book.put(TARGETS, key, Answer(end, at.number))
+    else:
+        book.drop(TARGETS, key)
 
 
 _Moving = e.Supply | e.Withdraw | e.Borrow | e.Repay | e.SupplyCollateral | e.WithdrawCollateral

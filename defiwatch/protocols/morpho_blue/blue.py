@@ -23,6 +23,7 @@ from defiwatch.protocols import erc20, reads
 from defiwatch.protocols.abi import Call, decode, function
 from defiwatch.protocols.erc20 import token_read, token_wants
 from defiwatch.protocols.morpho_blue import events, shares
+from defiwatch.protocols.morpho_blue.adaptive import RATE_AT_TARGET
 from defiwatch.protocols.morpho_blue.apply import PROTOCOL, apply
 from defiwatch.protocols.morpho_blue.positions import describe, position_of
 from defiwatch.protocols.morpho_blue.state import (
@@ -32,6 +33,7 @@ from defiwatch.protocols.morpho_blue.state import (
     PARAMS,
     PRICES,
     RATES,
+    TARGETS,
     Answer,
     Holding,
     Market,
@@ -149,6 +151,16 @@ class MorphoBlue(Instance):
             if rate is None or rate.block < at.number:
                 yield BORROW_RATE.call(market.irm, market.params, _market_words(market))
 
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """The height of the rate curve of each market with debt, once: events carry it on."""
+        calls = [
+            RATE_AT_TARGET.call(market.irm, id_)
+            for id_, market in self._ids(book)
+            if market.have_params and market.have_totals and market.totals.borrow_shares
+            if market.irm != ZERO_ADDRESS and book.get(TARGETS, (self.address, id_)) is None
+        ]
+        return reads.open_calls(book, at, calls)
+
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
         """Take one answer. One that is older than the last event of what it tells is left aside, and asked again."""
         kind, to = call.data[:10].lower(), call.to.lower()
@@ -169,6 +181,8 @@ class MorphoBlue(Instance):
             return True
         if kind == BORROW_RATE.selector:
             return self._take_rate(book, at, call)
+        if RATE_AT_TARGET.matches(call):
+            return self._take_target(book, at, call)
         return token_read(book, at, call)
 
     def _take_params(self, book: Book, at: BlockRef, call: CallResult) -> None:
@@ -213,6 +227,18 @@ class MorphoBlue(Instance):
         if market is None or market.irm != call.to.lower() or _market_words(market) != state:
             return False
         _answered(book, RATES, key, at, call)
+        return True
+
+    def _take_target(self, book: Book, at: BlockRef, call: CallResult) -> bool:
+        """The rate at target as of the market's last update; a model that does not know the question has none."""
+        key = (self.address, RATE_AT_TARGET.arguments(call)[0])
+        market = book.get(MARKETS, key)
+        if market is None or market.irm != call.to.lower():
+            return False
+        if at.number >= market.block:
+            empty = reads.empty(call)
+            value = None if empty else decode(RATE_AT_TARGET.outputs, call.result or "")[0]
+            book.put(TARGETS, key, Answer(value, at.number, reads.reason(call) if empty else ""))
         return True
 
     def scans(self, book: Book) -> Sequence[Scan]:
@@ -294,7 +320,8 @@ class MorphoBlue(Instance):
     def markets(self, book: Book, at: BlockRef) -> Iterable[risk.Market]:
         """Each market's loan side."""
         for id_, market in self._ids(book):
-            yield describe(book, at, id_, scene(book, (self.address, id_), market, at.time))
+            key = (self.address, id_)
+            yield describe(book, at, id_, scene(book, key, market, at.time), book.get(TARGETS, key))
 
     def price_sources(self, book: Book) -> dict[tuple[str, Address], Address]:
         """Each market's oracle, as the source of its collateral."""

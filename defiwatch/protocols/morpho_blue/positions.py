@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from defiwatch.domain import risk
 from defiwatch.domain.events import BlockRef
-from defiwatch.domain.ids import Address
+from defiwatch.domain.ids import ZERO_ADDRESS, Address
 from defiwatch.domain.risk import Leg, Position
 from defiwatch.domain.units import BPS, UINT256_MAX, WAD, YEAR_S
 from defiwatch.protocols.erc20 import symbol_of, token_of
-from defiwatch.protocols.morpho_blue import shares
+from defiwatch.protocols.morpho_blue import adaptive, shares
 from defiwatch.protocols.morpho_blue.apply import PROTOCOL
-from defiwatch.protocols.morpho_blue.state import PRICES, Holding, Market, Scene
+from defiwatch.protocols.morpho_blue.state import PRICES, Answer, Holding, Market, Scene
 from defiwatch.protocols.spec import Book
 
 
@@ -83,8 +83,9 @@ def position_of(book: Book, at: BlockRef, id_: str, it: Scene, account: Address,
     )
 
 
-def describe(book: Book, at: BlockRef, id_: str, it: Scene) -> risk.Market:
-    """A market's loan side; `debt_known` in assets at its own share price."""
+def describe(book: Book, at: BlockRef, id_: str, it: Scene, target: Answer | None) -> risk.Market:
+    """A market's loan side; `debt_known` in assets at its own share price. `target`: its rate at target."""
+    curve = _curve(it, target, at.time)
     market = it.market
     totals, token = it.totals, token_of(book, market.loan)
     yearly = it.rate * YEAR_S / WAD
@@ -110,7 +111,22 @@ def describe(book: Book, at: BlockRef, id_: str, it: Scene) -> risk.Market:
         block=at.number,
         time=at.time,
         unknown=it.missing,
+        curve=None if isinstance(curve, str) else curve,
+        curve_unknown=curve if isinstance(curve, str) else "",
     )
+
+
+def _curve(it: Scene, target: Answer | None, time: int) -> adaptive.AdaptiveCurve | str:
+    """The market's curve as it is now, adapted since its last update; or why it is not known."""
+    if it.market.irm == ZERO_ADDRESS:
+        return "it has no rate model, borrowing is free"
+    if target is None:
+        return "its rate model was not read"
+    if target.value is None:
+        return "its rate model is not one that is known"
+    totals = it.market.totals
+    off = adaptive.off_target(adaptive.utilisation(totals))
+    return adaptive.AdaptiveCurve(adaptive.step(target.value, off, max(0, time - totals.last_update))[1])
 
 
 def _cash(it: Scene) -> int:

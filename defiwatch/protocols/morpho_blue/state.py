@@ -73,6 +73,8 @@ PRICES: Table[Address, Answer] = Table("morpho_blue.price")
 """oracle → its last answer."""
 RATES: Table[tuple[Address, str], Answer] = Table("morpho_blue.rate")
 """(Morpho, market id) → the rate model's last answer, wad a second."""
+TARGETS: Table[tuple[Address, str], Answer] = Table("morpho_blue.rate_at_target")
+"""(Morpho, market id) → the adaptive rate model's rate at its target as of the market's last update, wad a second."""
 RECIPIENT: Table[Address, Address] = Table("morpho_blue.recipient")
 """Morpho → who gets the fee shares, where an event told it."""
 

@@ -14,7 +14,7 @@ from defiwatch.config import Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult
 from defiwatch.domain.ids import Address, ChainId
-from defiwatch.domain.risk import Pool
+from defiwatch.domain.risk import Pool, Stake
 from defiwatch.domain.units import ratio
 from defiwatch.protocols import reads
 from defiwatch.protocols.abi import Call, decode
@@ -22,6 +22,8 @@ from defiwatch.protocols.concentrated.depths import Depths
 from defiwatch.protocols.concentrated.table import CHECKS
 from defiwatch.protocols.erc20 import BALANCE_OF, symbol_of, token_of, token_read, token_wants, watch
 from defiwatch.protocols.factories import FactoryPools
+from defiwatch.protocols.foreign import NFT_TRANSFER, NftTransfer
+from defiwatch.protocols.heard.exchanges import POSITION_DECREASED, POSITION_INCREASED, PositionIncreased
 from defiwatch.protocols.pools import pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, ProtocolSpec
 from defiwatch.protocols.ticks import Q192, spot_price
@@ -45,6 +47,7 @@ from defiwatch.protocols.uniswap_v3.events import (
     V3Mint,
     V3Swap,
 )
+from defiwatch.protocols.uniswap_v3.positions import Positions
 from defiwatch.protocols.uniswap_v3.state import (
     FEE,
     LIQUIDITY,
@@ -62,12 +65,51 @@ class UniswapV3(FactoryPools):
     """Pools named one by one, found by the factory's events, or both."""
 
     protocol = "uniswap_v3"
-    events = (INITIALIZE, SWAP, PANCAKE_SWAP, MINT, BURN, COLLECT, FLASH, COLLECT_PROTOCOL, POOL_CREATED)
+    events = (
+        INITIALIZE,
+        SWAP,
+        PANCAKE_SWAP,
+        MINT,
+        BURN,
+        COLLECT,
+        FLASH,
+        COLLECT_PROTOCOL,
+        POOL_CREATED,
+        NFT_TRANSFER,
+        POSITION_INCREASED,
+        POSITION_DECREASED,
+    )
     made = MADE
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
         self._depths = Depths()
+        self._positions = Positions(deployment.positions)
+
+    def _others(self) -> frozenset[Address]:
+        """The manager of positions."""
+        return frozenset({self.deployment.positions} - {""})
+
+    def mine(self, accounts: Iterable[Address]) -> None:
+        """Whose positions are told."""
+        self._positions.mine(accounts)
+
+    def watch(self, accounts: Iterable[Address]) -> None:
+        """Whose positions may be asked for."""
+        self._positions.ask_for(accounts)
+
+    def extras(self, book: Book, at: BlockRef) -> Sequence[Call]:
+        """The positions of accounts that may be asked for."""
+        return self._positions.extras(book, at, self._known(book))
+
+    def stakes(self, book: Book) -> Iterable[Stake]:
+        """The positions of watched accounts."""
+        self._known(book)
+        return self._positions.stakes(book, self, self._pool_set)
+
+    def unseen(self, book: Book, pool_id: str) -> bool:  # noqa: ARG002 - of all pools alike
+        """As `Instance.unseen`."""
+        return self._positions.unseen(book)
 
     def wants(self, book: Book, at: BlockRef) -> Sequence[Call]:
         """Tokens, fee, spacing, price, liquidity and balances of each pool, once; from then on events carry them.
@@ -84,6 +126,8 @@ class UniswapV3(FactoryPools):
     def on_read(self, book: Book, at: BlockRef, call: CallResult) -> bool:
         """Take a pool's state, its balances, and what its tokens say of themselves."""
         kind = call.data[:10].lower()
+        if self._positions.on_read(book, at, call, self._known(book)):
+            return True
         if kind == BALANCE_OF.selector:
             return self._balance(book, at, call)
         of_ticks = kind in _TICK_QUESTIONS
@@ -137,6 +181,9 @@ class UniswapV3(FactoryPools):
         if isinstance(event, PoolCreated):
             self._create(book, event)
             return ()
+        if isinstance(event, NftTransfer | PositionIncreased):
+            self._positions.on_event(book, at, event)
+            return ()
         state = book.get(POOLS, event.address) or V3State()
         if isinstance(event, V3Swap):
             after = _paid(
@@ -153,10 +200,12 @@ class UniswapV3(FactoryPools):
         if isinstance(event, V3Mint):
             after = _paid(state, event.amount0, event.amount1, at, liquidity=_active(state, event, event.amount))
             self._move(book, after, event, event.amount)
+            self._positions.pool_moved(book, at, event, event.amount)
             return self._moved(event, 1, _share(after, event))
         if isinstance(event, V3Burn):
             after = _paid(state, 0, 0, at, liquidity=_active(state, event, -event.amount))
             self._move(book, after, event, -event.amount)
+            self._positions.pool_moved(book, at, event, -event.amount)
             return self._moved(event, -1, -_share(state, event))
         if isinstance(event, V3Collect | V3CollectProtocol):
             book.put(POOLS, event.address, _paid(state, -event.amount0, -event.amount1, at))
@@ -345,5 +394,6 @@ UNISWAP_V3 = ProtocolSpec(
     title="Uniswap v3",
     events=UniswapV3.events,
     create=UniswapV3,
-    keys=frozenset({"pools", "factory", "label"}),
+    keys=frozenset({"pools", "factory", "positions", "label"}),
 )
+"""`positions` is the NonfungiblePositionManager."""

@@ -14,8 +14,8 @@ import msgspec
 from defiwatch.config import PRESETS, Deployment
 from defiwatch.domain.events import BlockRef, Event, Fact, LiquidityMoved, Swapped
 from defiwatch.domain.frames import CallResult, RawLog
-from defiwatch.domain.ids import ZERO_ADDRESS, ChainId, Hash, short
-from defiwatch.domain.risk import Pool
+from defiwatch.domain.ids import ZERO_ADDRESS, Address, ChainId, Hash, short
+from defiwatch.domain.risk import Pool, Stake
 from defiwatch.errors import ConfigError
 from defiwatch.protocols import reads
 from defiwatch.protocols.abi import Call, decode
@@ -23,6 +23,7 @@ from defiwatch.protocols.concentrated import table
 from defiwatch.protocols.concentrated.depths import Depths
 from defiwatch.protocols.concentrated.steps import amounts_for
 from defiwatch.protocols.erc20 import TOKENS, Token, symbol_of, token_of, token_read, token_wants, watch
+from defiwatch.protocols.foreign import NFT_TRANSFER, NftTransfer
 from defiwatch.protocols.pools import pool_ids, pool_label, pool_raw, pool_unknown
 from defiwatch.protocols.spec import Book, Instance, LogFilter, ProtocolSpec, Scan
 from defiwatch.protocols.ticks import spot_price
@@ -38,6 +39,7 @@ from defiwatch.protocols.uniswap_v4.events import (
     V4ProtocolFeeUpdated,
     V4Swap,
 )
+from defiwatch.protocols.uniswap_v4.positions import Positions
 from defiwatch.protocols.uniswap_v4.state import (
     ASK_KEY,
     EXTSLOAD,
@@ -56,7 +58,7 @@ class UniswapV4(Instance):
     """One PoolManager: the pools named by id, or all that begin while it is watched."""
 
     protocol = "uniswap_v4"
-    events = (INITIALIZE, SWAP, MODIFY_LIQUIDITY, DONATE, PROTOCOL_FEE_UPDATED)
+    events = (INITIALIZE, SWAP, MODIFY_LIQUIDITY, DONATE, PROTOCOL_FEE_UPDATED, NFT_TRANSFER)
 
     def __init__(self, chain_id: ChainId, deployment: Deployment) -> None:
         super().__init__(chain_id, deployment)
@@ -64,7 +66,9 @@ class UniswapV4(Instance):
             raise ConfigError("uniswap_v4: expected address = the PoolManager")
         self._manager = deployment.address
         self._named = pool_ids(deployment)
-        self._filter = LogFilter(frozenset({self._manager}), frozenset(spec.topic0 for spec in self.events))
+        addresses = frozenset({self._manager, deployment.positions} - {""})
+        self._filter = LogFilter(addresses, frozenset(spec.topic0 for spec in self.events))
+        self._positions = Positions(deployment.positions)
         self._depths = Depths()
         self._asked: dict[Hash, slots.Question] = {}
         self._set_pools(())
@@ -82,8 +86,21 @@ class UniswapV4(Instance):
         return self._pools
 
     def filter(self, book: Book) -> LogFilter:  # noqa: ARG002 - always the same
-        """Every event of the manager."""
+        """Every event of the manager, and whose the positions are."""
         return self._filter
+
+    def mine(self, accounts: Iterable[Address]) -> None:
+        """Whose positions are told."""
+        self._positions.mine(accounts)
+
+    def stakes(self, book: Book) -> Iterable[Stake]:
+        """The positions of watched accounts."""
+        self._known(book)
+        return self._positions.stakes(book, self, self._pool_set)
+
+    def unseen(self, book: Book, pool_id: str) -> bool:  # noqa: ARG002 - of all pools alike
+        """As `Instance.unseen`."""
+        return self._positions.unseen()
 
     def scans(self, book: Book) -> Sequence[Scan]:
         """The beginnings of the named pools whose keys are not known."""
@@ -164,6 +181,9 @@ class UniswapV4(Instance):
         if isinstance(event, V4Initialize):
             self._begin(book, at, event)
             return ()
+        if isinstance(event, NftTransfer):
+            self._positions.transferred(book, at, event)
+            return ()
         if not isinstance(event, V4Swap | V4ModifyLiquidity | V4ProtocolFeeUpdated):
             return ()
         self._known(book)
@@ -173,6 +193,7 @@ class UniswapV4(Instance):
         if isinstance(event, V4Swap):
             return (self._swapped(book, at, state, event),)
         if isinstance(event, V4ModifyLiquidity):
+            self._positions.modified(book, at, event)
             return self._moved(book, at, state, event)
         fee = msgspec.structs.replace(state, protocol_fee=event.protocol_fee, block=at.number, time=at.time)
         book.put(POOLS, event.id, fee)
@@ -305,5 +326,6 @@ UNISWAP_V4 = ProtocolSpec(
     title="Uniswap v4",
     events=UniswapV4.events,
     create=UniswapV4,
-    keys=frozenset({"address", "pools", "label", "from_block"}),
+    keys=frozenset({"address", "pools", "positions", "label", "from_block"}),
 )
+"""`address` is the PoolManager, `positions` the PositionManager."""

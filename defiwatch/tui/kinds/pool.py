@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from defiwatch.domain.view import PoolRow
+from defiwatch.domain.view import UNSEEN, PoolRow, StakeRow
 from defiwatch.tui import figures
 from defiwatch.tui.kinds.kind import (
     Column,
@@ -85,6 +85,28 @@ def _summary(picture: Picture) -> str:
     return f"{unusual} unusual" if unusual else ""
 
 
+def _stake(stake: StakeRow, page: Page) -> None:
+    """A watched wallet's part: how much of the pool, what would be paid for it, whether it is in range."""
+    which = f" position {stake.position}" if stake.position else ""
+    least = "at least " if stake.at_least and not stake.unknown else ""
+    of = "of the pool" if stake.prices is None else "of the liquidity in range"
+    share = "share unknown" if stake.share is None else f"{least}{figures.percent(stake.share, 2)} {of}"
+    worth = () if stake.value_usd is None else (("   ", "text"), (f"{least}{figures.money(stake.value_usd)}", "strong"))
+    if stake.in_range is False:
+        page.line((stake.label, "strong"), (which, "text"), ("   out of range", "warn-strong"), *worth)
+    else:
+        page.line((stake.label, "strong"), (which, "text"), ("   ", "text"), (share, "text"), *worth)
+    if stake.tokens:
+        told = ", ".join(f"{figures.number(amount)} {symbol}" for symbol, amount, _ in stake.tokens)
+        page.text(f"would be paid {told}" + ("" if stake.prices is None else ", fees to collect left out"), "text", 2)
+    if stake.prices is not None:
+        low, high = stake.prices
+        span = f"between {figures.price(low)} and {figures.price(high)}"
+        page.text(f"earns fees {'at every price' if stake.everywhere else span}", "dim", 2)
+    if stake.caveat:
+        page.text(stake.caveat, "warn" if stake.unknown else "dim", 2)
+
+
 def _page(row: PoolRow, picture: Picture, page: Page) -> None:
     now = picture.snapshot.time
     page.line((row.label, "strong"), ("   ", "text"), (row.protocol, "text"), (" on ", "dim"), (row.chain, "text"))
@@ -119,6 +141,12 @@ def _page(row: PoolRow, picture: Picture, page: Page) -> None:
             (figures.spark(scores, length, (0.0, 100.0)), ramp(row.score / 100)),
             (f"  {min(scores):.0f} … {max(scores):.0f}", "dim"),
         )
+    if row.stakes or row.stakes_unseen:
+        page.head("Watched wallets here")
+        for stake in row.stakes:
+            _stake(stake, page)
+        if row.stakes_unseen:
+            page.text(UNSEEN, "faint")
     page.reasons(row.score, row.reasons, None if row.score < 50 else "warning" if row.score < 80 else "critical")
     page.line(("unusual against the pool's own history; no probability", "faint"))
     page.alerts(picture.standing_on(row.key), now)

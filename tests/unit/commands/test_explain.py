@@ -9,7 +9,7 @@ import pytest
 from defiwatch.commands.explain import describe, explain
 from defiwatch.config import Alerts
 from defiwatch.domain.risk import Alert
-from defiwatch.domain.view import Snapshot
+from defiwatch.domain.view import Snapshot, StakeRow
 from defiwatch.errors import UsageError
 from tests.unit.sinks.samples import MARKET, POOL, START, USER, alert, snapshot
 
@@ -79,6 +79,22 @@ def test_pools_and_markets() -> None:
     market = told(MARKET, picture=snapshot())
     assert "utilisation 60.00%, warned of from 95.00%" in market
     assert "100.00% of its debt is known" in market
+
+
+def test_a_wallet_finds_the_pools_that_it_has_a_part_of() -> None:
+    picture = snapshot()
+    wallet = "0x" + "5" * 40
+    part = StakeRow(wallet, "0x5555…5555", 0.0125, (("WETH", 1.5, "1500000000000000000"),), 3600.0, True, 22_000_000)
+    row = msgspec.structs.replace(picture.pools[0], stakes=(part,))
+    words = told(wallet, picture=msgspec.structs.replace(picture, pools=(row,)))
+    assert f"{wallet} has at least 1.2500% of the pool, worth at least 3,600.00 USD" in words
+    assert "would be paid 1.5 WETH (1500000000000000000)" in words
+    assert "the least it can be: what the wallet had before block 22,000,000 is not known" in words
+    left = msgspec.structs.replace(part, position="77", prices=(2000.0, 2500.0), in_range=False, at_least=False)
+    row = msgspec.structs.replace(row, stakes=(left,))
+    words = told(POOL, picture=msgspec.structs.replace(picture, pools=(row,)))
+    assert f"{wallet} position 77 has nothing of the liquidity in range: its range is left" in words
+    assert "earns fees between 2000 and 2500" in words
 
 
 def test_what_is_not_watched() -> None:

@@ -238,6 +238,43 @@ def test_it_ends_once_its_newest_block_was_judged_not_before() -> None:
     assert engine.scouts == {}
 
 
+def test_a_run_that_was_stopped_meanwhile_gets_a_scout_of_its_own() -> None:
+    """DAN is bad at the first scout's head only, EVE from the second's on: both are told, in the end what holds."""
+    dan, eve = user(4), user(5)
+
+    def told(number: int) -> dict[Address, int]:
+        return {dan: 101 if number == 60 else 200, eve: 101 if number >= HEAD else 200}
+
+    engine, alerts = made()
+    lines = [encode(engine.header())]
+
+    def feed(frames: Sequence[Frame]) -> None:
+        lines.extend(encode(frame) for frame in frames)
+        fed(engine, frames)
+
+    feed(list(in_order(1, START, told)))
+    feed(at_head(60, (dan, eve), told))
+    first = engine.scouts[1]
+    assert told_of(alerts, dan) == [("raised", 60)]
+    feed(list(in_order(START + 1, 30, told)))
+    # Here it was stopped; the blocks from 61 on came while nobody looked.
+    feed(at_head(HEAD, (dan, eve), told))
+    assert engine.scouts[1] is not first
+    assert [state for state, _ in told_of(alerts, dan)] == ["raised", "cleared"]
+    assert told_of(alerts, eve) == [("raised", HEAD)]
+    feed(list(in_order(31, HEAD, told)))
+    assert engine.scouts == {}
+    assert engine.notices() == []
+    assert [state for state, _ in told_of(alerts, dan)] == ["raised", "cleared", "raised", "cleared"]
+    assert told_of(alerts, eve) == [("raised", HEAD)]
+    plain, _ = made()
+    fed(plain, list(in_order(1, HEAD, told)))
+    assert engine.lines[1].intake.book.digest() == plain.lines[1].intake.book.digest()
+    again: list[Alert] = []
+    fed(Engine(engine.config, mode="replay", on_alert=again.append), [decode(line) for line in lines])
+    assert [a.id for a in again] == [a.id for a in alerts]
+
+
 def test_reads_that_never_come_do_not_keep_it() -> None:
     engine, _ = made()
     fed(engine, [*in_order(1, START), *at_head(40), *in_order(START + 1, 39), block(40), block(41)])

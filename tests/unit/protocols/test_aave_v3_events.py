@@ -8,6 +8,7 @@ import msgspec
 
 from defiwatch.domain.events import Event
 from defiwatch.domain.frames import RawLog
+from defiwatch.domain.ids import ZERO_ADDRESS
 from defiwatch.domain.units import RAY
 from defiwatch.protocols.aave_v3 import state as s
 from defiwatch.protocols.aave_v3 import views
@@ -193,6 +194,30 @@ def test_reserves_come_and_go() -> None:
     assert {call.to for call in market.instance.wants(market.book, market.at)} >= {POOL, new, "0xa1", "0xa3"}
     market.apply(made(c.ReserveDropped, CONFIGURATOR, asset=new))
     assert new not in market.instance.market(market.book).assets
+
+
+def test_a_dropped_reserve_that_is_listed_again_begins_anew() -> None:
+    """The pool deletes what it had; the same asset may get another place, other tokens, and indices of 1."""
+    market = Market(10)
+    old = msgspec.structs.replace(market.reserve(PT), liquidity_index=2 * RAY, deficit=5, cash=7, accrued_to_treasury=1)
+    market.set_reserve(old)
+    market.apply(made(c.ReserveDropped, CONFIGURATOR, asset=PT))
+    market.apply(
+        made(
+            c.ReserveInitialized,
+            CONFIGURATOR,
+            asset=PT,
+            a_token="0xa1",
+            stable_debt_token=ZERO_ADDRESS,
+            variable_debt_token="0xa3",
+            interest_rate_strategy_address="0xa4",
+        )
+    )
+    new = market.reserve(PT)
+    assert (new.symbol, new.a_token, new.variable_token) == (old.symbol, "0xa1", "0xa3")
+    assert (new.id, new.liquidity_index, new.deficit, new.cash, new.accrued_to_treasury) == (-1, RAY, 0, 0, 0)
+    assert not new.have & (s.NEEDED | s.CASH | s.DEFICIT)
+    assert {call.to for call in market.instance.wants(market.book, market.at)} >= {POOL, "0xa1", "0xa3"}
 
 
 def test_contracts_that_change() -> None:

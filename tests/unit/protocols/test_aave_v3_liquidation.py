@@ -190,6 +190,23 @@ def test_collateral_without_a_price(revision: int) -> None:
     assert plan(market).outcome == l.PANIC
 
 
+@pytest.mark.parametrize(
+    ("revision", "cash", "outcome"),
+    [
+        *((1, 104, l.PANIC), (1, 105, "ok"), (4, 104, l.TRANSFER), (8, 104, l.TRANSFER)),
+        *((11, 104, l.TRANSFER), (11, 4, l.PANIC), (11, 105, "ok")),
+    ],
+)
+def test_one_asset_on_both_sides_of_a_pool_without_liquidity(revision: int, cash: int, outcome: str) -> None:
+    """100 are repaid and 105 seized, which must be there before: the 100 come last."""
+    market = unhealthy(revision)
+    market.hold(ALICE, [s.Holding(0, supplied=1_000 * TOKEN, borrowed=970 * TOKEN)], collateral=[0])
+    eth = market.reserve(ETH)
+    market.set_reserve(replace(eth, cash=cash * TOKEN, borrowed=970 * TOKEN))
+    found = market.instance.plan_liquidation(market.book, market.at, ALICE, ETH, ETH, cover=100 * TOKEN)
+    assert found.outcome == outcome
+
+
 def test_liquidity_that_was_not_read_refuses_nothing() -> None:
     for born, outcome in ((True, l.PANIC), (False, "ok")):
         market = Market(11, born=born)

@@ -155,6 +155,7 @@ def test_rates_of_the_contracts_own_tests(totals: Totals, utilisation: int, supp
     assert arithmetic.utilisation(totals) == utilisation
     assert arithmetic.rate(EARN, utilisation) * YEAR_S == pytest.approx(supply * WAD, abs=1e8)
     assert arithmetic.rate(RATE, utilisation) * YEAR_S == pytest.approx(borrow * WAD, abs=1e8)
+    assert RATE.yearly(utilisation / WAD) == pytest.approx(borrow, abs=1e-10)
 
 
 def test_balances_and_quotes_of_the_contracts_own_tests() -> None:

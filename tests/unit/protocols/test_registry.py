@@ -39,7 +39,7 @@ def test_an_unknown_protocol_names_the_known_ones() -> None:
 
 def test_a_key_that_a_protocol_does_not_take_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"uniswap_v3 does not take the key 'feeds' \(it takes: factory, label, pools\)"
+        ConfigError, match=r"uniswap_v3 does not take the key 'feeds' \(it takes: factory, label, pools, positions\)"
     ):
         create(1, Deployment(chain="x", protocol="uniswap_v3", pools=(POOL,), feeds=(POOL,)))
 

@@ -7,8 +7,9 @@ import pytest
 
 from defiwatch.config import Alerts
 from defiwatch.domain.events import BadDebt, BlockRef
-from defiwatch.domain.risk import Assessment, Market
+from defiwatch.domain.risk import Assessment, Market, Reason
 from defiwatch.scoring.markets import assess_bad_debt, assess_utilisation, bad_debt_written_off
+from defiwatch.scoring.points import percent
 from defiwatch.state.markets import Course, follow, utilisation
 
 AT = BlockRef(1, 100, "0x" + "ab" * 32, 1_700_000_000)
@@ -77,6 +78,54 @@ def test_the_days_to_full_are_told_from_the_trend() -> None:
     assert found.severity == "info"
     assert "all of it in 0.5 days" in next(r.text for r in found.reasons if r.name == "trend")
     assert "+2.40 points a day" in next(r.text for r in found.reasons if r.name == "rate")
+
+
+class Kinked(msgspec.Struct, frozen=True):
+    """4 % at 90 %, 64 % at the end."""
+
+    rise: float = 0.0
+
+    def yearly(self, used: float) -> float:
+        used = min(used, 1.0)
+        return 0.04 * used / 0.9 if used <= 0.9 else 0.04 + 6.0 * (used - 0.9)
+
+    def ahead(self, used: float, trend: float, days: float) -> float:
+        return self.yearly(used + trend * days)
+
+    @property
+    def daily(self) -> float:
+        return self.rise
+
+
+def path_of(found: Assessment) -> Reason:
+    (reason,) = (reason for reason in found.reasons if reason.name == "rate_path")
+    return reason
+
+
+def test_the_rate_at_100_percent_and_on_the_way_there_is_told() -> None:
+    """By the market's own curve at what the trend gives; a fact that does not change the score."""
+    it, course = ramp(0.80, 0.005, 8)
+    bare = judged(it, course)
+    found = judged(msgspec.structs.replace(it, curve=Kinked(), borrow_rate=0.0373), course)
+    reason = path_of(found)
+    assert course.ahead(1.0) == pytest.approx(0.96, abs=0.001)
+    assert (round(reason.value, 12), reason.usual, reason.points) == (0.64, 0.0373, 0.0)
+    assert reason.text == (
+        "at 100 % utilisation borrowers pay 64.0 % a year; now 3.7 %; if it goes on like this"
+        f" {percent(0.04 + 6.0 * (course.ahead(1.0) - 0.9))} in 1 day (96.0 % lent out),"
+        " 64.0 % in 7 days (100 % lent out)"
+    )
+    assert found.score == bare.score
+    assert (
+        path_of(bare).text
+        == "what borrowers pay at 100 % utilisation is unknown: its rate model is not one that is known"
+    )
+    climbing = path_of(judged(market(0.5, curve=Kinked(0.147))))
+    assert "borrowers pay 64.0 % a year, 14.7 % more after each day there; now" in climbing.text
+    _, falling = ramp(0.9, -0.01, 8)
+    assert "if it goes on" not in path_of(judged(market(0.82, curve=Kinked()), falling)).text
+    young = judged(market(0.5, curve=Kinked()))
+    assert path_of(young).text == "at 100 % utilisation borrowers pay 64.0 % a year; now 5.0 %"
 
 
 def test_a_falling_or_young_market_has_no_day() -> None:

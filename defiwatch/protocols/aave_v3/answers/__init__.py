@@ -25,6 +25,7 @@ from defiwatch.protocols.aave_v3.answers.market import (
     symbol,
 )
 from defiwatch.protocols.aave_v3.answers.taker import Taker
+from defiwatch.protocols.aave_v3.curve import take_curve
 from defiwatch.protocols.aave_v3.ledger import Ledger
 from defiwatch.protocols.aave_v3.state import (
     BASE,
@@ -67,7 +68,7 @@ def take(ledger: Ledger, call: CallResult) -> bool:
     elif ledger.reserve(to) is not None:
         table = _ASSET
     else:
-        return False
+        return take_curve(ledger, call)
     entry = table.get(call.data[:10].lower())
     if entry is None:
         return False

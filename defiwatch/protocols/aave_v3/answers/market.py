@@ -115,7 +115,7 @@ def reserves_list(ledger: Ledger, _: CallResult, answer: tuple[Any, ...]) -> Non
 def reserve_data(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> None:
     """getReserveData: the same fifteen words in every revision."""
     (asset,) = views.RESERVE_DATA.arguments(call)
-    word, li, lr, vi, vr, _, updated, place, a_token, stable, variable, _, treasury, _, isolation = answer
+    word, li, lr, vi, vr, _, updated, place, a_token, stable, variable, strategy, treasury, _, isolation = answer
     if int(a_token, 16) == 0:
         return
     if ledger.market.have & REVISION and not ledger.form.stable_debt:
@@ -134,6 +134,7 @@ def reserve_data(ledger: Ledger, call: CallResult, answer: tuple[Any, ...]) -> N
             a_token=a_token,
             variable_token=variable,
             stable_token=stable,
+            strategy=strategy,
             accrued_to_treasury=treasury,
             isolation_debt=isolation,
             have=reserve.have | DATA,

@@ -8,28 +8,36 @@ from defiwatch.domain.events import Event
 from defiwatch.domain.ids import ZERO_ADDRESS, Address
 from defiwatch.domain.text import harmless
 from defiwatch.protocols.aave_v3.apply.handler import Handler, updated
+from defiwatch.protocols.aave_v3.curve import forget_curve
 from defiwatch.protocols.aave_v3.events import configurator as e
 from defiwatch.protocols.aave_v3.ledger import Ledger
 from defiwatch.protocols.aave_v3.state import (
     CATEGORIES,
     FIXED,
     LIST,
+    SOURCE,
     SUPPLY,
+    SYMBOL,
     VARIABLE,
     Category,
+    Reserve,
 )
 
 replace = msgspec.structs.replace
 
 
 def _initialized(ledger: Ledger, event: e.ReserveInitialized) -> None:
-    reserve = ledger.list_reserve(event.asset)
+    old = ledger.list_reserve(event.asset)
     ledger.set_reserve(
-        replace(
-            reserve,
+        Reserve(
+            event.asset,
+            symbol=old.symbol,
+            source=old.source,
+            have=old.have & (SYMBOL | SOURCE),  # one that was dropped, and is listed again, begins anew
             a_token=event.a_token,
             variable_token=event.variable_debt_token,
             stable_token=event.stable_debt_token,
+            strategy=event.interest_rate_strategy_address,
         )
     )
     ledger.list_token(event.a_token, event.asset, SUPPLY)
@@ -121,6 +129,16 @@ def _debt_ceiling(ledger: Ledger, event: e.DebtCeilingChanged) -> None:
     _word(ledger, event.asset, 212, 40, event.new_debt_ceiling)
 
 
+def _strategy_changed(ledger: Ledger, event: e.ReserveInterestRateStrategyChanged) -> None:
+    reserve = ledger.reserve(event.asset)
+    if reserve is not None:
+        ledger.set_reserve(replace(reserve, strategy=event.new_strategy))
+
+
+def _rate_data_changed(ledger: Ledger, event: e.ReserveInterestRateDataChanged) -> None:
+    forget_curve(ledger, event.strategy, event.asset)
+
+
 def _grace(ledger: Ledger, asset: Address, until: int) -> None:
     reserve = ledger.reserve(asset)
     if reserve is not None:
@@ -209,6 +227,8 @@ ON_CONFIGURATOR: dict[type[Event], Handler] = {
     e.EModeAssetCategoryChanged: _asset_category,
     e.UnbackedMintCapChanged: _unbacked_cap,
     e.DebtCeilingChanged: _debt_ceiling,
+    e.ReserveInterestRateStrategyChanged: _strategy_changed,
+    e.ReserveInterestRateDataChanged: _rate_data_changed,
     e.LiquidationGracePeriodChanged: _grace_changed,
     e.LiquidationGracePeriodDisabled: _grace_disabled,
     e.FlashloanPremiumToProtocolUpdated: _premium,

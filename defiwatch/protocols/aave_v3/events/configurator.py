@@ -137,6 +137,22 @@ class DebtCeilingChanged(Event, frozen=True, tag="aave_v3.DebtCeilingChanged"):
     new_debt_ceiling: int
 
 
+class ReserveInterestRateStrategyChanged(Event, frozen=True, tag="aave_v3.ReserveInterestRateStrategyChanged"):
+    """Another contract sets the reserve's rates."""
+
+    asset: Address
+    old_strategy: Address
+    new_strategy: Address
+
+
+class ReserveInterestRateDataChanged(Event, frozen=True, tag="aave_v3.ReserveInterestRateDataChanged"):
+    """The strategy was given other numbers for the reserve (from 3.1); `data` is for it to read."""
+
+    asset: Address
+    strategy: Address
+    data: str
+
+
 class LiquidationGracePeriodChanged(Event, frozen=True, tag="aave_v3.LiquidationGracePeriodChanged"):
     """No liquidation up to and including this time (Unix seconds)."""
 
@@ -244,6 +260,14 @@ CONFIGURATOR_EVENTS: tuple[EventSpec[Any], ...] = (
     event(
         "DebtCeilingChanged(address indexed asset, uint256 oldDebtCeiling, uint256 newDebtCeiling)",
         DebtCeilingChanged,
+    ),
+    event(
+        "ReserveInterestRateStrategyChanged(address indexed asset, address oldStrategy, address newStrategy)",
+        ReserveInterestRateStrategyChanged,
+    ),
+    event(
+        "ReserveInterestRateDataChanged(address indexed asset, address indexed strategy, bytes data)",
+        ReserveInterestRateDataChanged,
     ),
     event(
         "LiquidationGracePeriodChanged(address indexed asset, uint40 gracePeriodUntil)", LiquidationGracePeriodChanged
