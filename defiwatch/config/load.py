@@ -199,7 +199,6 @@ def _normal(item: Deployment, where: str) -> Deployment:
         item,
         address=_address(item.address, f"{where}.address"),
         factory=_address(item.factory, f"{where}.factory"),
-        lens=_address(item.lens, f"{where}.lens"),
         positions=_address(item.positions, f"{where}.positions"),
         feeds=tuple(_address(a, f"{where}.feeds[{j}]") for j, a in enumerate(item.feeds)),
         tokens=tuple(_address(a, f"{where}.tokens[{j}]") for j, a in enumerate(item.tokens)),

@@ -86,7 +86,6 @@ class Deployment(Section, frozen=True, forbid_unknown_fields=True):
     fee_ppm: int = 0
     label: str = ""
     from_block: int = 0
-    lens: Address = ""
     positions: Address = ""
     """The contract that gives the positions of a pool as tokens, where watched wallets' positions are to be told."""
     scan: bool = True

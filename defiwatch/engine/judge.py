@@ -117,7 +117,8 @@ class Judge:
                     amount = to_float(abs(fact.amount0), decimals)
                     key = (fact.protocol, fact.pool)
                     self.traded[key] = self.traded.get(key, 0) + 1
-                    traded(intake.book, (fact.protocol, fact.pool), at.time, fact.price, amount)
+                    raw = pool is None or pool.raw
+                    traded(intake.book, (fact.protocol, fact.pool), at.time, fact.price, amount, raw=raw)
                 found = tuple(self.features.on_fact(intake.book, at, fact, pool))
                 observations += found
                 alerts += self._score(found, at, now, trust)

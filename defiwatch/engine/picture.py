@@ -163,7 +163,7 @@ def _pools(line: Line) -> Iterable[PoolRow]:
                 label=pool.label,
                 price=pool.price,
                 value_usd=_value(line, pool),
-                volume_usd_1h=volume * unit if unit is not None else None,
+                volume_usd_1h=volume * unit if unit is not None and not pool.raw else None,
                 change_1h=hour_change(book, key, now),
                 score=last.score if last else 0.0,
                 reasons=last.reasons if last else (),

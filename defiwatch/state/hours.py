@@ -25,23 +25,30 @@ class Minute(msgspec.Struct, frozen=True):
     volume: float
     time: int = 0
     sum: float = 0.0
+    raw: bool = False
+    """Whether price and volume are in smallest units, since a token's decimals were not known."""
 
 
 HOURS: Table[tuple[str, str], tuple[Minute, ...]] = Table("state.hour")
 """(protocol, pool id) → its minutes with trades, oldest first; the first may be older than an hour."""
 
 
-def traded(book: Book, key: tuple[str, str], time: int, price: float, volume: float) -> None:
-    """Note a trade at `time` (Unix seconds) of `volume` units of token 0, after which the price is `price`."""
+def traded(book: Book, key: tuple[str, str], time: int, price: float, volume: float, *, raw: bool = False) -> None:
+    """Note a trade at `time` (Unix seconds) of `volume` units of token 0, after which the price is `price`.
+
+    Once decimals are known (`raw` ends) what was noted without them is forgotten: it cannot be compared.
+    """
     minute = time // 60
     rows = book.get(HOURS, key) or ()
+    if rows and rows[-1].raw != raw:
+        rows = ()
     summed = _sum_at(rows[-1], time) if rows else 0.0
     if rows and rows[-1].minute == minute:
-        book.put(HOURS, key, (*rows[:-1], Minute(minute, price, rows[-1].volume + volume, time, summed)))
+        book.put(HOURS, key, (*rows[:-1], Minute(minute, price, rows[-1].volume + volume, time, summed, raw)))
         return
     old = [row for row in rows if row.minute <= minute - MINUTES]
     kept = (*old[-1:], *(row for row in rows if row.minute > minute - MINUTES))
-    book.put(HOURS, key, (*kept, Minute(minute, price, volume, time, summed)))
+    book.put(HOURS, key, (*kept, Minute(minute, price, volume, time, summed, raw)))
 
 
 def _sum_at(row: Minute, time: float) -> float:

@@ -11,6 +11,7 @@ import msgspec
 from defiwatch.domain.ids import Address, Hash
 from defiwatch.protocols.abi import function
 from defiwatch.protocols.balancer_v2 import stable, weighted
+from defiwatch.protocols.balancer_v2.events import BalancerSwap
 from defiwatch.protocols.balancer_v2.fixed import ONE, complement, div_down, div_up, mul_down, mul_up
 from defiwatch.protocols.pools import least_size
 from defiwatch.protocols.spec import Table
@@ -193,6 +194,21 @@ def move_cost(state: BalancerState, pool: Hash, i: int, j: int, fall: float = 0.
     return least_size(far, state.balances[i] * 29 // 100, 1 if state.weights else 10)
 
 
+def agrees(state: BalancerState, pool: Hash, i: int, j: int, event: BalancerSwap) -> bool:
+    """Whether our mathematics gives the event: as a swap of a given amount in, or out."""
+    try:
+        if amount_out(state, pool, i, j, event.amount_in) == event.amount_out:
+            return True
+        return amount_in(state, pool, i, j, event.amount_out) == event.amount_in
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+def fee_ppm(state: BalancerState) -> int:
+    """The swap fee in parts per million; 0 until it is read."""
+    return max(state.fee, 0) // 10**12
+
+
 def _places(places: list[int], i: int, j: int) -> tuple[int, int]:
     if i not in places or j not in places or i == j:
         raise ValueError("not two different tokens of the pool")
@@ -204,9 +220,11 @@ __all__ = [
     "POOLS",
     "BalancerState",
     "RateCache",
+    "agrees",
     "amount_in",
     "amount_out",
     "factors",
+    "fee_ppm",
     "move_cost",
     "ready",
     "share",

@@ -245,7 +245,7 @@ class BalancerV2(Instance):
                 amount0=amounts[first],
                 amount1=amounts[second],
                 price=_price(book, pool, after, first, second),
-                fee_ppm=_ppm(state),
+                fee_ppm=pools.fee_ppm(state),
                 tx=event.tx,
                 log_index=event.log_index,
             ),
@@ -260,7 +260,7 @@ class BalancerV2(Instance):
         guesses = (True, False) if state.weights and state.shortcuts is None else (state.shortcuts,)
         for guess in guesses:
             trial = msgspec.structs.replace(state, shortcuts=guess)
-            if _agrees(trial, pool, i, j, event):
+            if pools.agrees(trial, pool, i, j, event):
                 return trial if state.shortcuts is None and state.weights else state
         book.notice(f"balancer_v2 {pool}: a swap paid what its mathematics does not give; the pool is read anew")
         return msgspec.structs.replace(state, stale=True, mismatches=state.mismatches + 1)
@@ -344,12 +344,12 @@ class BalancerV2(Instance):
             chain_id=self.chain_id,
             protocol=self.protocol,
             id=pool,
-            label=pool_label(book, self.deployment, own, tokens, _ppm(state)),
+            label=pool_label(book, self.deployment, own, tokens, pools.fee_ppm(state)),
             tokens=tokens,
             symbols=tuple(symbol_of(book, token) for token in tokens),
             decimals=decimals,
             reserves=tuple(state.balances[k] for k in real) if state.balances else (),
-            fee_ppm=_ppm(state),
+            fee_ppm=pools.fee_ppm(state),
             price=_price(book, pool, state, real[0], real[1]) if len(real) > 1 else 0.0,
             block=state.block,
             time=state.time,
@@ -372,20 +372,6 @@ class BalancerV2(Instance):
             found = (pools.move_cost(state, pool, i, j), pools.move_cost(state, pool, j, i, 1 - 1 / 1.02))
         self._depths[pool] = (state, found)
         return found
-
-
-def _agrees(state: BalancerState, pool: Hash, i: int, j: int, event: BalancerSwap) -> bool:
-    """Whether our mathematics gives the event: as a swap of a given amount in, or out."""
-    try:
-        if pools.amount_out(state, pool, i, j, event.amount_in) == event.amount_out:
-            return True
-        return pools.amount_in(state, pool, i, j, event.amount_out) == event.amount_in
-    except (ValueError, ZeroDivisionError):
-        return False
-
-
-def _ppm(state: BalancerState) -> int:
-    return max(state.fee, 0) // 10**12
 
 
 def _price(book: Book, pool: Hash, state: BalancerState, i: int, j: int) -> float:

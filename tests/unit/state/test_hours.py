@@ -63,3 +63,15 @@ def test_volume_and_change_of_the_hour() -> None:
     it = book((0, 1.0), (1, 2.0), (3600, 4.0))
     assert hour_volume(it, KEY, START + 3600) == 1.0
     assert hour_change(it, KEY, START + 3600) == 1.0
+
+
+def test_what_was_noted_without_decimals_is_not_compared_with_what_came_after() -> None:
+    it = JournaledBook(1)
+    traded(it, KEY, START, 5e11, 1e18, raw=True)
+    traded(it, KEY, START + 60, 4e11, 1e18, raw=True)
+    assert hour_change(it, KEY, START + 70) == pytest.approx(-0.2)
+    traded(it, KEY, START + 120, 0.5, 1.0)
+    assert hour_change(it, KEY, START + 130) is None
+    assert hour_volume(it, KEY, START + 130) == 1.0
+    traded(it, KEY, START + 180, 0.55, 2.0)
+    assert hour_change(it, KEY, START + 190) == pytest.approx(0.1)
