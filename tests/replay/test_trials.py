@@ -18,7 +18,8 @@ from defiwatch.commands.evaluate.words import OURS
 from defiwatch.config import Config
 from defiwatch.domain.frames import BlockFrame, Frame
 from defiwatch.models.stage import PARTS
-from tests.convert import pair_recording, v3_recording
+from tests.convert import v3_recording
+from tests.convert_pairs import pair_recording
 from tests.replay.test_v3_day import FOLDER
 
 pytestmark = pytest.mark.data

@@ -18,9 +18,9 @@ from defiwatch.state.lending import exact
 from defiwatch.state.lending.remedies import after, remedies
 from tests.convert import read_recording
 from tests.unit.protocols.comet_model import Comet
-from tests.unit.protocols.test_compound_v3 import PEOPLE, Line, comet
-from tests.unit.protocols.test_compound_v3 import WBTC as COMET_WBTC
-from tests.unit.protocols.test_compound_v3 import WETH as COMET_WETH
+from tests.unit.protocols.compound_line import PEOPLE, Line, comet
+from tests.unit.protocols.compound_line import WBTC as COMET_WBTC
+from tests.unit.protocols.compound_line import WETH as COMET_WETH
 from tests.unit.protocols.test_morpho_blue import ALICE, ID, USDC, WETH, born
 
 
