@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import FrameType
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -100,14 +102,22 @@ class DefiwatchApp(App[int]):
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is None:
-                continue
-            try:
-                loop.add_signal_handler(number, self.exit, 0)
-            except (NotImplementedError, RuntimeError, ValueError):
-                return  # Windows, or not the main thread: the terminal's own ways remain.
+
+        def on_hangup(_number: int, _frame: FrameType | None) -> None:
+            """The terminal is gone: what is still drawn goes nowhere, since a thread that failed to write it would be
+            waited for without end."""
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in range(3):
+                os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+            loop.call_soon_threadsafe(self.exit, 0)
+
+        try:
+            loop.add_signal_handler(signal.SIGTERM, self.exit, 0)
+            # Not as above: Textual draws anew at the SIGCONT that comes with it.
+            signal.signal(signal.SIGHUP, on_hangup)
+        except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+            return  # Windows, or not the main thread: the terminal's own ways remain.
 
     def _start(self) -> None:
         def ended(error: str | None, exit_code: int = 1) -> None:
