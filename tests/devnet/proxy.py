@@ -22,14 +22,11 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from defiwatch.domain.keccak import keccak
-
+from .disguise import Disguise, Json
 from .turns import calling
 from .weather import BATCH_TOO_LARGE, NO_METHOD, TOO_MANY, Faults
 
 __all__ = ["Faults", "Proxy"]
-
-Json = dict[str, Any]
 
 
 @dataclass(eq=False)
@@ -66,9 +63,7 @@ class Proxy:
         self._names = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.height = 0
-        self._forged: dict[str, str] = {}
-        """A real hash -> the one shown for it."""
-        self._genuine: dict[str, str] = {}
+        self._disguise = Disguise(self._rng, self.happened, self._strikes, lambda: self.faults)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -182,7 +177,7 @@ class Proxy:
             self.happened["stuck_at"] += 1
         if faults.hung or above or self._strikes("drop_note"):
             return
-        shown = self._forge(header)
+        shown = self._disguise.forge(header)
         for _ in range(2 if self._strikes("double") else 1):
             delay = self._rng.uniform(0.0, faults.late_note) if faults.late_note else 0.0
             self._spawn(self._note(shown, delay))
@@ -307,7 +302,7 @@ class Proxy:
             if error is not None:
                 answers[place] = {"jsonrpc": "2.0", "id": request["id"], "error": error}
             else:
-                passed.append({**request, "id": place, "params": self._inward(request)})
+                passed.append({**request, "id": place, "params": self._disguise.inward(request)})
         if passed:
             if any(request["method"] == "eth_call" for request in passed):
                 async with calling(self.http):
@@ -316,7 +311,7 @@ class Proxy:
                 response = await self._client.post(self.http, json=passed)
             for answer in response.json():
                 request = requests[answer["id"]]
-                answers[answer["id"]] = self._outward(request, {**answer, "id": request["id"]})
+                answers[answer["id"]] = self._disguise.outward(request, {**answer, "id": request["id"]})
         return [answers[place] for place in range(len(requests))]
 
     def _refusal(self, request: Json) -> Json | None:
@@ -329,77 +324,3 @@ class Proxy:
                 self.happened["max_range"] += 1
                 return TOO_MANY
         return None
-
-    def _inward(self, request: Json) -> Any:
-        """The question as the node is asked it."""
-        params = request["params"]
-        if self._genuine and self.faults.forked_from is not None:
-            params = json.loads(_swapped(json.dumps(params), self._genuine))
-        stuck = self.faults.stuck_at
-        if stuck is not None and request["method"] == "eth_getBlockByNumber" and params[0] == "latest":
-            return [hex(stuck), *params[1:]]
-        if stuck is not None and request["method"] == "eth_getLogs" and "toBlock" in params[0]:
-            return [{**params[0], "toBlock": hex(min(stuck, int(params[0]["toBlock"], 16)))}]
-        return params
-
-    def _outward(self, request: Json, answer: Json) -> Json:
-        """The node's answer as it is shown."""
-        result = answer.get("result")
-        method = request["method"]
-        if method == "eth_chainId" and self.faults.chain_id is not None:
-            return {**answer, "result": hex(self.faults.chain_id)}
-        if method.startswith("eth_getBlockBy") and result is not None:
-            stuck = self.faults.stuck_at
-            if stuck is not None and int(result["number"], 16) > stuck:
-                return {**answer, "result": None}
-            return {**answer, "result": self._forge(result)}
-        if method == "eth_getLogs" and isinstance(result, list):
-            result = self._falsify(result)
-        elif method == "eth_getBlockReceipts" and isinstance(result, list):
-            full = [receipt for receipt in result if receipt["logs"]]
-            if full and self._strikes("alter_receipts"):
-                receipt = self._rng.choice(full)
-                receipt["logs"] = self._altered(receipt["logs"])
-        if self._forged and result is not None and self.faults.forked_from is not None:
-            result = json.loads(_swapped(json.dumps(result), self._forged))
-        return {**answer, "result": result} if "result" in answer else answer
-
-    def _falsify(self, logs: list[Json]) -> list[Json]:
-        if logs and self._strikes("empty_logs"):
-            return []
-        if logs and self._strikes("truncate_logs"):
-            gone = self._rng.randrange(len(logs))
-            logs = logs[:gone] + logs[gone + 1 :]
-        if logs and self._strikes("alter_logs"):
-            logs = self._altered(logs)
-        if logs and self._strikes("removed_logs"):
-            logs = [{**log, "removed": True} for log in logs]
-        return logs
-
-    def _altered(self, logs: list[Json]) -> list[Json]:
-        """One log with another amount: the last of its data that is not empty, else one log less."""
-        full = [i for i, log in enumerate(logs) if len(log["data"]) > 2]
-        if not full:
-            return logs[:-1]
-        at = self._rng.choice(full)
-        data = logs[at]["data"]
-        last = f"{int(data[-1], 16) ^ 1:x}"
-        return [*logs[:at], {**logs[at], "data": data[:-1] + last}, *logs[at + 1 :]]
-
-    def _forge(self, header: Json) -> Json:
-        """A header as a forked endpoint shows it: another hash, on another parent."""
-        since = self.faults.forked_from
-        if since is None or int(header["number"], 16) < since:
-            return header
-        self.happened["forged"] += 1
-        names = ["hash"] if int(header["number"], 16) == since else ["hash", "parentHash"]
-        for name in names:
-            fake = "0x" + keccak(bytes.fromhex(header[name][2:])).hex()
-            self._forged[header[name]], self._genuine[fake] = fake, header[name]
-        return {**header, **{name: self._forged[header[name]] for name in names}}
-
-
-def _swapped(text: str, names: dict[str, str]) -> str:
-    for one, other in names.items():
-        text = text.replace(one, other)
-    return text

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 import msgspec
 
 from defiwatch.config import parse
-from defiwatch.domain.frames import BlockFrame, Frame, HealthFrame, ReadsFrame, RemovedFrame, VerifiedFrame
+from defiwatch.domain.frames import (
+    BlockFrame,
+    Frame,
+    HealthFrame,
+    ReadsFrame,
+    RemovedFrame,
+    VerifiedFrame,
+    decode,
+    encode,
+)
 from defiwatch.domain.risk import Alert
 from defiwatch.domain.units import from_hex
 from defiwatch.engine import Engine, run_live
@@ -36,25 +45,28 @@ class Seen:
     engine: Engine
     frames: list[Frame] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    pauses: list[int] = field(default_factory=list)
+    """How many frames there were when it was stopped for a while."""
 
     @property
     def line(self) -> Line:
         return self.engine.lines[CHAIN]
 
     def stack(self) -> list[BlockFrame]:
-        """The chain that the frames make, held to their promise: linked, each block once, removed newest first."""
-        stack: list[BlockFrame] = []
-        for frame in self.frames:
-            if isinstance(frame, RemovedFrame):
-                assert stack.pop().header.hash == frame.hash
-            elif isinstance(frame, BlockFrame):
-                if stack:
-                    assert frame.header.parent_hash == stack[-1].header.hash
-                    assert from_hex(frame.header.number) == from_hex(stack[-1].header.number) + 1
-                stack.append(frame)
-            elif isinstance(frame, ReadsFrame):
-                assert frame.block_hash == stack[-1].header.hash
-        return stack
+        """The chain that the frames make, held to their promise: linked, each block once, removed newest first.
+
+        So are those of a scout, of which there are none once the line has come as far.
+        """
+        own: list[BlockFrame] = []
+        scouts: list[BlockFrame] = []
+        for place, frame in enumerate(self.frames):
+            if place in self.pauses:
+                scouts.clear()
+            if isinstance(frame, RemovedFrame | BlockFrame | ReadsFrame):
+                _stacked(scouts if frame.ahead else own, frame)
+            if isinstance(frame, BlockFrame) and not frame.ahead and scouts and _height(own) >= _height(scouts):
+                scouts.clear()
+        return own
 
     def grades(self) -> dict[str, str]:
         """How far each block was trusted last, by hash."""
@@ -62,6 +74,22 @@ class Seen:
 
     def health(self, state: str) -> list[HealthFrame]:
         return [frame for frame in self.frames if isinstance(frame, HealthFrame) and frame.state == state]
+
+
+def _stacked(stack: list[BlockFrame], frame: RemovedFrame | BlockFrame | ReadsFrame) -> None:
+    if isinstance(frame, RemovedFrame):
+        assert stack.pop().header.hash == frame.hash
+    elif isinstance(frame, ReadsFrame):
+        assert frame.block_hash == stack[-1].header.hash
+    else:
+        if stack:
+            assert frame.header.parent_hash == stack[-1].header.hash
+            assert from_hex(frame.header.number) == from_hex(stack[-1].header.number) + 1
+        stack.append(frame)
+
+
+def _height(stack: list[BlockFrame]) -> int:
+    return from_hex(stack[-1].header.number) if stack else -1
 
 
 def engine(devnet: Devnet, rpc: Sequence[str], more: str = "", watch: Sequence[str] = ()) -> Seen:
@@ -134,23 +162,59 @@ def later_story(devnet: Devnet) -> Scenario:
     return story
 
 
-async def watch(runs: Sequence[Seen], devnet: Devnet, story: Iterator[None]) -> None:
-    """Run engines side by side while the story is told."""
+async def watch(runs: Sequence[Seen], devnet: Devnet, story: Iterator[None], absences: Sequence[range] = ()) -> None:
+    """Run engines side by side while the story is told.
+
+    The last of them stands still at the steps of `absences`, and some empty blocks are mined at each.
+    """
     stop = asyncio.Event()
-    tasks = [
-        asyncio.create_task(run_live(one.engine, lookback=2_000, duration=None, once=False, stop=stop)) for one in runs
-    ]
+    *steady, last = runs
+    tasks = [asyncio.create_task(_run(one, stop)) for one in steady]
+    pause = asyncio.Event()
+    tasks.append(asyncio.create_task(_run(last, pause)))
+    number = 0
     try:
-        for one in runs:
-            await at_head(one, devnet)
+        for one, running in zip(runs, tasks, strict=True):
+            await _arrives(one, devnet, running)
         while await asyncio.to_thread(next, story, False) is None:
             await asyncio.sleep(0)
-        for one in runs:
-            await at_head(one, devnet)
+            number += 1
+            away = any(number in one for one in absences)
+            if away and not pause.is_set():
+                pause.set()
+                await tasks[-1]
+                last.pauses.append(len(last.frames))
+            elif not away and pause.is_set():
+                pause = asyncio.Event()
+                tasks[-1] = asyncio.create_task(_run(last, pause))
+            for _ in range(EMPTY if away else 0):
+                await asyncio.to_thread(devnet.chain.node.mine)
+        for one, running in zip(runs, tasks, strict=True):
+            await _arrives(one, devnet, running)
     finally:
         stop.set()
+        pause.set()
         await asyncio.gather(*tasks)
 
+
+async def _arrives(seen: Seen, devnet: Devnet, running: asyncio.Task[None]) -> None:
+    """Wait for the head; a run that ended before is no use waiting for."""
+    arriving = asyncio.create_task(at_head(seen, devnet))
+    await asyncio.wait({arriving, running}, return_when=asyncio.FIRST_COMPLETED)
+    if not arriving.done():
+        arriving.cancel()
+        await asyncio.gather(arriving, return_exceptions=True)
+        running.result()
+        raise AssertionError("the run ended of itself")
+    arriving.result()
+
+
+async def _run(one: Seen, stop: asyncio.Event) -> None:
+    await run_live(one.engine, lookback=2_000, duration=None, once=False, stop=stop)
+
+
+EMPTY = 6
+"""Blocks that are mined at each step of an absence."""
 
 _WHEN_READ = ("checked_at", "met_at", "read_at")
 """When a read was made, or could be made first: in foul weather later than in fair."""
@@ -200,6 +264,21 @@ def _apart(ours: Sequence[BlockFrame], theirs: Sequence[BlockFrame]) -> str:
     pairs = zip(ours, theirs, strict=False)
     first = next((mine.header.number for mine, other in pairs if mine.header.hash != other.header.hash), "none")
     return f"first other block: {first}; they end at {ends[0]} and {ends[1]}"
+
+
+def replayed(seen: Seen, frames: Sequence[Frame]) -> tuple[str, list[Alert]]:
+    """Frames through an engine of their own: its state, and what it told."""
+    alerts: list[Alert] = []
+    again = Engine(seen.engine.config, mode="replay", on_alert=alerts.append)
+    for frame in frames:
+        again.feed(decode(encode(frame)))
+    return again.lines[CHAIN].intake.book.digest(), alerts
+
+
+def open_by(alerts: Sequence[Alert]) -> set[str]:
+    """The keys that stand open by what was told of them last."""
+    last = {alert.key: alert.state for alert in alerts}
+    return {key for key, state in last.items() if state not in ("cleared", "retracted")}
 
 
 @dataclass

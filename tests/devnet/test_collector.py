@@ -115,7 +115,7 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def collecting(listener: Listener, urls: Sequence[str], lookback: int) -> AsyncIterator[None]:
-    chain = Chain(name="devnet", chain_id=31337, rpc=tuple(urls), confirmations=4, block_time=0.2)
+    chain = Chain(name="devnet", chain_id=31337, rpc=tuple(urls), confirmations=4, block_time=0.05)
     task = asyncio.create_task(ChainCollector(chain, listener, listener.emit, lookback=lookback).run())
     try:
         yield

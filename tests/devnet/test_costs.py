@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -34,49 +35,87 @@ async def graded(seen: Seen) -> None:
             await asyncio.sleep(0.01)
 
 
+LOGS, HEADER, RECEIPTS = "eth_getLogs", "eth_getBlockByNumber", "eth_getBlockReceipts"
+
+
+class Grade(NamedTuple):
+    """One way to follow the chain, and its questions a block beside the reads.
+
+    kinds      its endpoints: w announces its heads, h is polled
+    announced  to those that announce, together: the one that serves is among them
+    polled     to each that is polled
+    more       requests a block that it may take beyond `single`
+    """
+
+    trust: str
+    kinds: str
+    announced: dict[str, int]
+    polled: dict[str, int]
+    more: int
+    quorum: int = 2
+
+
 GRADES = {
-    "single": ('trust = "single"', {"eth_getLogs": 1}, {}),
-    "consistent": ('trust = "consistent"', {"eth_getLogs": 1, "eth_getBlockReceipts": 1}, {}),
-    "proof": ('trust = "proof"', {"eth_getLogs": 1, "eth_getBlockReceipts": 1}, {}),
-    "quorum": ('trust = "quorum"', {"eth_getLogs": 1}, {}),
-    "quorum of three": ('trust = "quorum"\nquorum = 3', {"eth_getLogs": 1}, {"eth_getBlockByNumber": 1}),
+    "single": Grade("single", "wh", {LOGS: 1}, {}, 0),
+    "consistent": Grade("consistent", "wh", {LOGS: 1, RECEIPTS: 1}, {}, 1),
+    "proof": Grade("proof", "wh", {LOGS: 1}, {RECEIPTS: 1}, 1),
+    "proof, announced": Grade("proof", "ww", {LOGS: 1, RECEIPTS: 1}, {}, 1),
+    "quorum": Grade("quorum", "wh", {LOGS: 1}, {HEADER: 1}, 1),
+    "quorum, announced": Grade("quorum", "ww", {LOGS: 1}, {}, 0),
+    "quorum of three": Grade("quorum", "wwh", {LOGS: 1}, {HEADER: 1}, 2, quorum=3),
 }
-"""Questions a block to the one that serves and to one that is polled; one more that announces its heads costs none."""
+PLAYED = sorted(GRADES) if os.environ.get("DEFIWATCH_SOAK") else ["proof", "single"]
 
 
-@pytest.mark.parametrize("grade", sorted(GRADES) if os.environ.get("DEFIWATCH_SOAK") else ["proof", "single"])
-def test_what_a_block_costs(devnet: Devnet, scenario: Scenario, grade: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_block_costs(devnet: Devnet, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     # However slow the machine, an announcement is waited for.
-    monkeypatch.setattr("defiwatch.collectors.chain.trust._LONGEST_HEARING", 30.0)
+    monkeypatch.setattr("defiwatch.collectors.chain.agreement._LONGEST_HEARING", 30.0)
     node = devnet.chain.node
-    more, serving, polled = GRADES[grade]
     blocks = 12
     with ExitStack() as stack:
-        proxies = [stack.enter_context(Proxy(node.http_url, node.ws_url, seed=i)) for i in range(3)]
-        urls = [proxies[0].ws_url, proxies[1].ws_url, proxies[2].http_url]
-        seen = slow(devnet, urls, more)
+        runs: dict[str, tuple[Seen, list[Proxy]]] = {}
+        for name in PLAYED:
+            grade = GRADES[name]
+            proxies = [stack.enter_context(Proxy(node.http_url, node.ws_url, seed=i)) for i in range(len(grade.kinds))]
+            urls = [
+                proxy.ws_url if kind == "w" else proxy.http_url
+                for proxy, kind in zip(proxies, grade.kinds, strict=True)
+            ]
+            more = f'trust = "{grade.trust}"\nquorum = {grade.quorum}'
+            runs[name] = slow(devnet, urls, more), proxies
 
-        async def run() -> list[Counter[str]]:
-            async with following(seen):
-                await at_head(seen, devnet)
+        async def run() -> dict[str, list[Counter[str]]]:
+            async with following(*(seen for seen, _ in runs.values())):
+                for seen, _ in runs.values():
+                    await at_head(seen, devnet)
                 steps = scenario.steps()
-                before: list[Counter[str]] = []
+                before: dict[str, list[Counter[str]]] = {}
                 for number in range(3 + blocks):
                     if number == 3:
-                        before = [proxy.asked.copy() for proxy in proxies]
+                        before = {name: [one.asked.copy() for one in proxies] for name, (_, proxies) in runs.items()}
                     await asyncio.to_thread(next(steps).run)
-                    await at_head(seen, devnet)
-                    if grade != "single":
-                        await graded(seen)
-                return [proxy.asked - was for proxy, was in zip(proxies, before, strict=True)]
+                    for name, (seen, _) in runs.items():
+                        await at_head(seen, devnet)
+                        if GRADES[name].trust != "single":
+                            await graded(seen)
+                return {
+                    name: [proxy.asked - was for proxy, was in zip(proxies, before[name], strict=True)]
+                    for name, (_, proxies) in runs.items()
+                }
 
-        spent = asyncio.run(run())
-    reads = sum(one.pop("eth_call", 0) for one in spent)
-    assert blocks <= reads <= 1.25 * blocks
-    assert spent[0] + spent[1] == {name: blocks * count for name, count in serving.items()}
-    assert spent[2] == {name: blocks * count for name, count in polled.items()}
-    if grade != "single":
-        assert set(list(seen.grades().values())[-blocks:]) == {grade.split()[0]}
+        asked = asyncio.run(run())
+    alone = sum(one.total() - one["eth_call"] for one in asked["single"])
+    for name, spent in asked.items():
+        grade = GRADES[name]
+        reads = sum(one.pop("eth_call", 0) for one in spent)
+        assert blocks <= reads <= 1.25 * blocks
+        announced = sum((one for one, kind in zip(spent, grade.kinds, strict=True) if kind == "w"), Counter())
+        assert announced == {method: blocks * count for method, count in grade.announced.items()}, name
+        for one, kind in zip(spent, grade.kinds, strict=True):
+            assert kind == "w" or one == {method: blocks * count for method, count in grade.polled.items()}, name
+        assert sum(one.total() for one in spent) - alone <= grade.more * blocks, name
+        if grade.trust != "single":
+            assert set(list(runs[name][0].grades().values())[-blocks:]) == {grade.trust}, name
 
 
 def test_reads_made_now_and_then_are_exact_at_their_block_and_say_so(devnet: Devnet, scenario: Scenario) -> None:

@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
-from defiwatch.domain.frames import BlockFrame, Frame, decode, encode, is_ahead
-from defiwatch.domain.risk import Alert
+from defiwatch.domain.frames import BlockFrame, Frame, is_ahead
 from defiwatch.domain.units import from_hex
-from defiwatch.engine import Engine, run_live
+from defiwatch.engine import run_live
 
 from .model import Devnet
-from .runs import Seen, at_head, engine
+from .runs import Seen, at_head, engine, open_by, replayed
 from .scenario import Scenario
 
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(120)]
@@ -26,15 +25,6 @@ async def run(seen: Seen, devnet: Devnet, lookback: int = 2_000) -> None:
     finally:
         stop.set()
         await task
-
-
-def again(seen: Seen, frames: list[Frame]) -> tuple[str, list[Alert]]:
-    """Frames through an engine of their own: its state, and what it told."""
-    alerts: list[Alert] = []
-    replayed = Engine(seen.engine.config, mode="replay", on_alert=alerts.append)
-    for frame in frames:
-        replayed.feed(decode(encode(frame)))
-    return replayed.lines[31337].intake.book.digest(), alerts
 
 
 def test_after_a_time_away_the_head_comes_first(devnet: Devnet, scenario: Scenario) -> None:
@@ -61,7 +51,8 @@ def test_after_a_time_away_the_head_comes_first(devnet: Devnet, scenario: Scenar
     gap = [alert.state for alert in seen.alerts if alert.kind == "source.gap"]
     assert gap == ["raised", "cleared"]
 
-    whole, alerts = again(seen, [*first, *seen.frames])
+    whole, alerts = replayed(seen, [*first, *seen.frames])
     assert [alert.id for alert in alerts] == [alert.id for alert in seen.alerts]
-    in_order, _ = again(seen, [*first, *(frame for frame in seen.frames if not is_ahead(frame))])
+    in_order, _ = replayed(seen, [*first, *(frame for frame in seen.frames if not is_ahead(frame))])
     assert whole == in_order == seen.line.intake.book.digest()
+    assert open_by(seen.alerts) == {row.alert.key for row in seen.engine.snapshot().alerts}

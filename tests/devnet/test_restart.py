@@ -19,7 +19,9 @@ from tests.devnet.model import Devnet
 from tests.devnet.proxy import Proxy
 from tests.devnet.scenario import Scenario
 
-pytestmark = [pytest.mark.devnet, pytest.mark.timeout(3600 if os.environ.get("DEFIWATCH_SOAK") else 420)]
+SOAK = bool(os.environ.get("DEFIWATCH_SOAK"))
+
+pytestmark = [pytest.mark.devnet, pytest.mark.timeout(3600 if SOAK else 420)]
 
 KILLS = int(os.environ.get("DEFIWATCH_KILLS", "5"))
 IGNORED = ("source.silent", "source.gap")
@@ -104,7 +106,7 @@ def both(devnet: Devnet, scenario: Scenario, tmp_path: Path) -> tuple[Alerts, Al
     killed = started(tmp_path, tmp_path / "killed", "--data-dir", str(tmp_path / "b"), "--lookback", "2000")
     moments = sorted(rng.sample(range(20, LENGTH - 5), KILLS))
     try:
-        time.sleep(6)
+        abreast(devnet, tmp_path / "clean", tmp_path / "killed")
         for number, step in enumerate(scenario.steps()):
             if number in PACED:
                 abreast(devnet, tmp_path / "clean", tmp_path / "killed")

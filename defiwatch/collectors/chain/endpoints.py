@@ -153,6 +153,20 @@ class Endpoints:
         if height is None or from_hex(header.number) >= height:
             self._report(index, header)
 
+    def has(self, index: int, header: Header) -> None:
+        """Asked for what is at that height, it answered for this very block: its head is no lower."""
+        height, _ = self.health.shown(index)
+        number = from_hex(header.number)
+        if height is None or number >= height:
+            self.health.head(index, number, self._now())
+        self._note(index, header.hash)
+
+    async def look(self, index: int) -> Header | None:
+        """Ask it for its head. Raises what it raised."""
+        head = await self.put(index, _latest)
+        self._report(index, head)
+        return head
+
     def learnt(self) -> dict[str, int]:
         """The rates that were learnt, and the waits between heads (milliseconds, and how many were seen), by a name of
         each endpoint that tells nothing of it."""
@@ -282,7 +296,7 @@ class Endpoints:
                 if self.health.rest(index, self._now()) > 0:
                     continue
                 try:
-                    latest = await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER)
+                    latest = await _latest(index, rpc)
                 except LimitError as error:
                     self._limited(index, error)
                     continue
@@ -308,7 +322,7 @@ class Endpoints:
             resting = self.health.rest(index, self._now()) > 0
             if not resting and ((self.health.active != index and not lately) or failures):
                 try:
-                    self._report(index, await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER))
+                    self._report(index, await _latest(index, rpc))
                     failures = 0
                 except LimitError as error:
                     self._limited(index, error)
@@ -321,12 +335,19 @@ class Endpoints:
     def _report(self, index: int, header: Header | None) -> None:
         if header is not None and header.hash:
             self.health.head(index, from_hex(header.number), self._now())
-            self._shown[header.hash] = self.shown_by(header.hash) | {index}
-            while len(self._shown) > _SHOWN_KEPT:
-                self._shown.popitem(last=False)
-            self.heard.set()
+            self._note(index, header.hash)
             self._on_head(index, header)
             self._stir()
+
+    def _note(self, index: int, block_hash: Hash) -> None:
+        self._shown[block_hash] = self.shown_by(block_hash) | {index}
+        while len(self._shown) > _SHOWN_KEPT:
+            self._shown.popitem(last=False)
+        self.heard.set()
+
+
+async def _latest(_: int, rpc: Rpc) -> Header | None:
+    return await rpc.call("eth_getBlockByNumber", ["latest", False], HEADER)
 
 
 def _name(what: str, url: str) -> str:

@@ -93,7 +93,7 @@ class PatientEndpoints(Endpoints):
                 raise
             finally:
                 _patient.reset(token)
-            self._rest /= 2
+            self._rest = self._rest / 2 if self._rest > _FIRST_REST else 0.0
             return value
 
     async def _wait(self, index: int) -> None:

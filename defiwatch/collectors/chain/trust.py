@@ -4,7 +4,8 @@ single      one endpoint said so; nothing is asked
 quorum      `quorum` endpoints show the same hash at that height
 consistent  the receipts have the root that the header names, and the header has the block's hash: nothing was left out
             or altered against that header
-proof       the same, and a second endpoint shows the same hash
+proof       the same, and a second endpoint shows the same hash: asked for the receipts at that height, it answers for
+            that very block, so one question serves both
 
 Whoever said what is proved wrong is distrusted. A chain that a lone endpoint invents whole cannot be told from a real
 one.
@@ -13,7 +14,6 @@ one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +22,8 @@ from typing import TypeVar
 import msgspec
 
 from defiwatch.collectors.chain import logs
+from defiwatch.collectors.chain import receipts as receipts_of
+from defiwatch.collectors.chain.agreement import Agreement
 from defiwatch.collectors.chain.endpoints import Endpoints
 from defiwatch.collectors.chain.filters import Wanted
 from defiwatch.collectors.chain.findings import Finding, Witness, contents, shared, unbroken
@@ -30,13 +32,14 @@ from defiwatch.collectors.verify import (
     Verdict,
     bloom_of,
     logs_of,
+    receipts_root,
     same_logs,
     strangers,
     unknown_fields,
     verify_block,
     verify_header,
 )
-from defiwatch.collectors.wire import ANY, HEADER, Rpc, Shape
+from defiwatch.collectors.wire import ANY, Rpc, Shape
 from defiwatch.config import Chain
 from defiwatch.domain.frames import BlockFrame, Header, RawLog
 from defiwatch.domain.ids import Hash
@@ -45,16 +48,16 @@ from defiwatch.errors import EndpointError, NodeError, UnknownBlockError
 
 T = TypeVar("T")
 
-RECEIPTS: Shape[tuple[Receipt, ...] | None] = Shape(tuple[Receipt, ...] | None)
+__all__ = ["Finding", "Verifier"]
 
-__all__ = ["RECEIPTS", "Finding", "Verifier"]
-
-_INVALID_PARAMS = -32602
 _TRIES = 4
 _PARALLEL = 4
 _ROOM = 64
 _KEPT = 4096
-_LONGEST_HEARING = 0.25
+_NONE = "0x" + receipts_root(()).hex()
+"""The root of a block without transactions."""
+_A_LITTLE_LATER = 0.3
+"""Seconds until a witness that did not have a new block yet is asked again, once."""
 
 
 class Verifier:
@@ -65,6 +68,7 @@ class Verifier:
         self.findings: deque[Finding] = deque()
         self._chain = chain
         self._endpoints = endpoints
+        self._agreement = Agreement(chain, endpoints)
         self._stir = stir
         self._tasks: dict[asyncio.Task[None], Hash] = {}
         self._turn = asyncio.Semaphore(_PARALLEL)
@@ -72,7 +76,10 @@ class Verifier:
         self._logs_from: OrderedDict[Hash, int] = OrderedDict()
         self._ranges_from: deque[tuple[int, int, int]] = deque(maxlen=_KEPT)
         self._unchecked: deque[tuple[BlockFrame, Wanted]] = deque(maxlen=_ROOM)
-        """Blocks that could not be checked when they came; tried again once checks succeed again."""
+        """Blocks that could not be checked when they came; tried again once checks succeed again, or could."""
+        self._again_at = 0.0
+        self._needed = {"quorum": chain.quorum, "proof": 2}.get(chain.trust, 1)
+        """Endpoints that it takes."""
 
     # -- what the collector tells ----------------------------------------------------------------------------------
 
@@ -118,10 +125,14 @@ class Verifier:
         return None
 
     def settle(self) -> None:
-        """Clear away what is done; a fault of ours in a check comes out here."""
+        """Clear away what is done, and try again what could not be checked; a fault of ours comes out here."""
         for task in [task for task in self._tasks if task.done()]:
             del self._tasks[task]
             task.result()
+        now = asyncio.get_running_loop().time()
+        if self._unchecked and not self._tasks and now >= self._again_at and self._agreement.within_reach(self._needed):
+            self._again_at = now + self._chain.block_time
+            self._again()
 
     async def close(self) -> None:
         """Stop checking."""
@@ -136,18 +147,26 @@ class Verifier:
                 try:
                     finding = await self._judged(frame, wanted, near=near)
                 except EndpointError as error:
-                    if attempt + 1 == _TRIES:
+                    if attempt + 1 == _TRIES or not self._worth_another(attempt):
                         self.findings.append(Finding(frame, "single", f"could not be checked: {error}"))
-                        self._unchecked.append((frame, wanted))
-                    else:
-                        await asyncio.sleep(0.3 * 2**attempt)
+                        self._postpone(frame, wanted)
+                        return
+                    await asyncio.sleep(0.3 * 2**attempt)
                     continue
                 self.findings.append(finding)
                 if finding.again:
-                    self._unchecked.append((frame, wanted))
+                    self._postpone(frame, wanted)
                 else:
                     self._again()
                 return
+
+    def _worth_another(self, attempt: int) -> bool:
+        """Whether a check that failed may succeed in a moment. Who is known not to be well is waited for elsewhere."""
+        return self._agreement.within_reach(self._needed) or (attempt == 0 and self._chain.trust != "quorum")
+
+    def _postpone(self, frame: BlockFrame, wanted: Wanted) -> None:
+        self._unchecked.append((frame, wanted))
+        self._again_at = asyncio.get_running_loop().time() + self._chain.block_time
 
     def _again(self) -> None:
         """A check succeeded: so may that of a block that could not be checked before."""
@@ -163,20 +182,24 @@ class Verifier:
 
     async def _judged(self, frame: BlockFrame, wanted: Wanted, *, near: bool) -> Finding:
         if self._chain.trust == "quorum":
-            agreed, detail = await self._agreement(frame, self._chain.quorum, near=near)
+            agreed, detail = await self._agreed(frame, self._chain.quorum, near=near)
             return Finding(frame, "quorum" if agreed else "single", detail)
-        found = await self._consistent(frame, wanted)
+        found = await self._consistent(frame, wanted, near=near)
         if self._chain.trust == "proof" and found.trust == "consistent":
             return await self._proved(frame, found, near=near)
         return found
 
+    async def _agreed(self, frame: BlockFrame, needed: int, *, near: bool) -> tuple[bool, str]:
+        source = self._headers_from.get(frame.header.hash)
+        return await self._agreement.reached(frame.header, source, needed, near=near)
+
     async def _proved(self, frame: BlockFrame, found: Finding, *, near: bool) -> Finding:
         """The finding with what a second endpoint says; as it is where none can be asked. Corrections wait for none."""
         detail = ""
-        tries = _TRIES if found.correct is None else 1
+        tries = _TRIES if found.correct is None and self._agreement.within_reach(2) else 1
         for attempt in range(tries):
             try:
-                agreed, detail = await self._agreement(frame, 2, near=near)
+                agreed, detail = await self._agreed(frame, 2, near=near)
             except EndpointError as error:
                 detail = str(error)
                 if attempt + 1 < tries:
@@ -185,75 +208,25 @@ class Verifier:
             return msgspec.structs.replace(found, trust="proof" if agreed else "consistent", detail=detail)
         return msgspec.structs.replace(found, detail=detail, again=found.correct is None)
 
-    # -- quorum ----------------------------------------------------------------------------------------------------
-
-    async def _announced(self, header: Header, needed: int) -> None:
-        """Wait a little for what other endpoints announce by themselves: who announced the block need not be asked."""
-        endpoints = self._endpoints
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(self._chain.block_time / 8, _LONGEST_HEARING)):
-                while len(told := endpoints.shown_by(header.hash)) < needed:
-                    if all(index in told or not endpoints.pushes[index] for index in endpoints.usable()):
-                        return
-                    endpoints.heard.clear()
-                    await endpoints.heard.wait()
-
-    async def _agreement(self, frame: BlockFrame, needed: int, *, near: bool) -> tuple[bool, str]:
-        """Whether `needed` endpoints show this block at its height. Those outvoted by as many are distrusted.
-
-        `near` the head, endpoints that announce their heads may do so in a moment.
-        """
-        header = frame.header
-        if near:
-            await self._announced(header, needed)
-        question = partial(_call, "eth_getBlockByNumber", [header.number, False], HEADER)
-        source = self._headers_from.get(header.hash)
-        usable = self._endpoints.usable()
-        told = {index for index in self._endpoints.shown_by(header.hash) if index in usable}
-        if source is not None:
-            told.add(source)
-        votes: dict[Hash, list[int]] = {header.hash: sorted(told)} if told else {}
-        for index in usable:
-            if len(votes.get(header.hash, [])) >= needed:
-                return True, ""
-            if index in told:
-                continue
-            try:
-                shown = await self._endpoints.put(index, question)
-            except EndpointError:
-                continue
-            if shown is not None and shown.hash:
-                self._endpoints.showed(index, shown)
-                votes.setdefault(shown.hash, []).append(index)
-        if len(votes.get(header.hash, [])) >= needed:
-            return True, ""
-        ours = votes.get(header.hash, [])
-        for other, voters in sorted(votes.items()):
-            if other != header.hash and len(voters) >= needed:
-                for index in ours:
-                    self._endpoints.distrust(
-                        index, f"block {from_hex(header.number):,}: {len(voters)} endpoints show another block"
-                    )
-                return False, f"{len(voters)} endpoints show another block"
-        if len(votes) < 2 and sum(map(len, votes.values())) < needed:
-            raise EndpointError(f"only {sum(map(len, votes.values()))} of {needed} endpoints showed the block")
-        return False, f"{len(ours)} of {needed} endpoints show this block"
-
     # -- consistent ------------------------------------------------------------------------------------------------
 
-    async def _consistent(self, frame: BlockFrame, wanted: Wanted) -> Finding:
+    async def _consistent(self, frame: BlockFrame, wanted: Wanted, *, near: bool) -> Finding:
         header = frame.header
         verdict = verify_header(header)
         if verdict.outcome != "consistent":
             header, verdict = await self._true_header(header, verdict)
         if verdict.outcome != "consistent":
             return Finding(frame, verdict.outcome, verdict.detail)
+        if header.receipts_root == _NONE:
+            return self._compared(frame, header, wanted, ())
         liars: list[Witness] = []
         refused = 0
+        attested = await self._attested(header, near=near) if self._chain.trust == "proof" else {}
         usable = self._endpoints.usable()
-        for index in usable:
+        for index in [*attested, *(index for index in usable if index not in attested)]:
+            receipts: tuple[Receipt, ...] | None
             try:
-                receipts = await self._endpoints.put(index, partial(_receipts, header))
+                receipts = attested.get(index) or await self._endpoints.put(index, partial(receipts_of.block, header))
             except UnknownBlockError:
                 continue
             except NodeError:
@@ -275,6 +248,35 @@ class Verifier:
         if refused and refused == len(usable):
             return await self._without_receipts(frame, wanted)
         raise EndpointError(f"no endpoint gave the receipts of block {from_hex(header.number):,}")
+
+    async def _attested(self, header: Header, *, near: bool) -> dict[int, tuple[Receipt, ...]]:
+        """The receipts at the block's height from one who did not show the block yet, if they are of this very block.
+
+        Empty where nobody is left to ask, or it has no block or another one there.
+        """
+        index = await self._agreement.witness(header, self._headers_from.get(header.hash), near=near)
+        if index is None:
+            return {}
+        for again in (True, False) if near else (False,):
+            receipts: tuple[Receipt, ...] | None = None
+            try:
+                receipts = await self._endpoints.put(index, partial(receipts_of.height, header.number))
+            except UnknownBlockError:
+                pass
+            except NodeError:
+                self._agreement.unwilling(index)
+                return {}
+            except EndpointError:
+                return {}
+            if receipts:
+                if any((receipt.block_hash or "").lower() != header.hash for receipt in receipts):
+                    return {}
+                self._agreement.shows(index, header)
+                return {index: receipts}
+            await self._agreement.lacks(index, header, near=near)
+            if again:
+                await asyncio.sleep(_A_LITTLE_LATER)
+        return {}
 
     async def _true_header(self, header: Header, verdict: Verdict) -> tuple[Header, Verdict]:
         """A header that does not have its block's hash: is it altered, or does the chain hash otherwise?"""
@@ -374,16 +376,6 @@ class Verifier:
 
 async def _call(method: str, params: Sequence[object], shape: Shape[T], _: int, rpc: Rpc) -> T:
     return await rpc.call(method, params, shape)
-
-
-async def _receipts(header: Header, _: int, rpc: Rpc) -> tuple[Receipt, ...] | None:
-    """All receipts of a block, by its hash; by its number where a node wants that: the root tells whether they fit."""
-    try:
-        return await rpc.call("eth_getBlockReceipts", [header.hash], RECEIPTS)
-    except NodeError as error:
-        if error.code != _INVALID_PARAMS:
-            raise
-    return await rpc.call("eth_getBlockReceipts", [header.number], RECEIPTS)
 
 
 async def _every_log(block_hash: Hash, _: int, rpc: Rpc) -> Sequence[RawLog]:

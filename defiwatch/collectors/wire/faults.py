@@ -50,6 +50,7 @@ _RATE_CODES = frozenset({429, -32005, -32007, -32016, -32029, -32097})
 _UNKNOWN_BLOCK = re.compile(
     r"missing trie node|header (?:for hash )?not found"
     r"|block (?:#?\S+ )?(?:was )?not found|unknown block|could not find block"
+    r"|^(?:requested )?resource not found"  # EIP-1474's words for -32001: anvil of a block hash it does not have
     r"|state (?:\S+ ){0,6}?(?:is |are )?(?:not available|unavailable|pruned|missing)"
     r"|historical state|due to pruning|is pruned|(?:no|missing) state"
     r"|block ?out ?of ?range|archive|proof window|requested but not|not currently canonical|unfinalized data"

@@ -52,8 +52,9 @@ class HttpRpc(Rpc):
     async def call(self, method: str, params: Sequence[object], shape: Shape[T]) -> T:
         """Ask one question."""
         self._number += 1
+        number = self._number
         await self._spend(1)
-        body = await self._post(request(self._number, method, params), method)
+        body = await self._post(request(number, method, params), method)
         try:
             answer = shape.answer(body)
         except msgspec.MsgspecError as error:
@@ -82,6 +83,9 @@ class HttpRpc(Rpc):
         await self._client.aclose()
 
     async def _post(self, content: bytes, what: str) -> bytes:
+        if self._client.is_closed:
+            # While this question waited for its turn.
+            raise EndpointError(f"{self.name}: {what}: the connection was closed")
         started = time.perf_counter()
         try:
             response = await self._client.post(self.url, content=content)

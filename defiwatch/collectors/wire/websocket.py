@@ -97,8 +97,8 @@ class WebSocketRpc(Rpc):
     async def call(self, method: str, params: Sequence[object], shape: Shape[T]) -> T:
         """Ask one question."""
         self._number += 1
-        await self._spend(1)
         number = self._number
+        await self._spend(1)
         (message,) = await self._ask(request(number, method, params), [number], method)
         return self._decoded(self._value(_answer(message), method), method, shape)
 
@@ -117,8 +117,8 @@ class WebSocketRpc(Rpc):
         """`eth_subscribe` with the parameters `what`, e.g. ["newHeads"]. NodeError where the node has none."""
         subscription: Subscription[T] = Subscription(shape)
         self._number += 1
-        await self._spend(1)
         number = self._number
+        await self._spend(1)
         # Registered by the reader itself: the first note may follow the answer in the same packet.
         self._opening[number] = subscription  # type: ignore[assignment]  # one dict for every note's type
         try:
@@ -132,8 +132,8 @@ class WebSocketRpc(Rpc):
         """End a subscription."""
         self._subscriptions.pop(subscription.id, None)
         self._number += 1
-        await self._spend(1)
         number = self._number
+        await self._spend(1)
         await self._ask(request(number, "eth_unsubscribe", [subscription.id]), [number], "eth_unsubscribe")
 
     async def close(self) -> None:

@@ -229,9 +229,41 @@ def test_the_screen_shows_the_engine_and_leaves_with_a_key(tmp_path: Path) -> No
 
 
 def test_the_screen_leaves_with_the_engines_own_exit_code(tmp_path: Path) -> None:
-    code, drawn = on_screen(tmp_path, "run", keys=b"q", FAKE_WHAT="unreachable")
+    code, drawn = on_screen(tmp_path, "run", "--record", "r.gz", keys=b"q", FAKE_WHAT="unreachable")
     assert code == 3
+    assert not (tmp_path / "r.gz").exists()
     assert "defiwatch: no source could be reached: wss://node.example/v2/*** refused" in drawn
+
+
+def test_the_screen_ends_with_its_terminal(tmp_path: Path) -> None:
+    """A window that is closed, a connection that drops: what came is kept, and no process stays behind."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 110, 0, 0))
+    process = subprocess.Popen(
+        [*PROGRAM, "run", "--data-dir", "d"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(tmp_path), "TERM": "xterm-256color"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    drawn = b""
+    deadline = time.monotonic() + 60
+    try:
+        while b"WETH" not in drawn and time.monotonic() < deadline:
+            if select.select([controller], [], [], 0.1)[0]:
+                drawn += os.read(controller, 65536)
+        assert b"WETH" in drawn
+        os.close(controller)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    with Store(tmp_path / "d" / FILE_NAME) as store:
+        assert [a.id for a in store.alerts()] == ["id-2", "id-3", "id-4"]
 
 
 def test_a_screen_is_not_drawn_into_a_pipe(tmp_path: Path) -> None:

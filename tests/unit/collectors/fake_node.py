@@ -236,7 +236,7 @@ class FakeNode:
         if method == "eth_call":
             return self._call(params[0], params[1])
         if method == "eth_getBlockReceipts" and self.receipts:
-            return []
+            return self._receipts(params[0])
         if method == "eth_subscribe" and self.subscriptions and connection is not None:
             name = hex(len(self._subscribers) + len(self.log_filters) + 1)
             if params[0] == "logs":
@@ -250,6 +250,10 @@ class FakeNode:
 
     def _visible(self, number: int) -> MadeUp | None:
         return self.chain.at(number) if number <= self.head.number else None
+
+    def _receipts(self, where: str) -> Any:
+        block = self.chain.blocks.get(where) if len(where) == 66 else self._visible(int(where, 16))
+        return None if block is None else json.loads(_json(block.receipts))
 
     def _logs(self, wanted: dict[str, Any]) -> list[Any]:
         self.filters.append(wanted)

@@ -157,6 +157,27 @@ def test_one_budget_for_both_and_the_head_has_its_part() -> None:
     assert ahead[0][0] * 20 < first_head
 
 
+def test_a_refusal_slows_the_gap_for_a_while_and_no_longer() -> None:
+    """Ten seconds of refusals at the beginning cost the gap less than a minute."""
+
+    def closed(*, refused: bool) -> float:
+        chain = MadeUpChain(700)
+        both = Both(chain)
+        endpoint = Endpoint(FakeNode(chain), announces=False)
+        endpoint.refuses = lambda now, _: (429, {}) if refused and 3.0 <= now < 13.0 else None
+
+        async def story() -> None:
+            async with following(both, endpoint):
+                await mine([endpoint.node], 20, BLOCK_TIME)
+                await both.own.until(lambda: both.done, seconds=100_000.0)
+
+        play(story())
+        both.check()
+        return max(at for at, number in both.blocks(ahead=False) if number < 700)
+
+    assert closed(refused=True) <= closed(refused=False) + 60.0
+
+
 def test_it_ends_where_the_own_line_has_come_as_far_while_blocks_go_on_coming() -> None:
     both, _ = lived(KEPT + 150, 60)
     last = both.blocks(ahead=True)[-1][1]

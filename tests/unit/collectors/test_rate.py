@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from defiwatch.collectors.wire import TEXT, Rate, Rpc
+import pytest
+
+from defiwatch.collectors.wire import HEADER, TEXT, Rate, Rpc
+from defiwatch.errors import EndpointError
 from tests.unit.collectors.fake_node import FakeNode
 from tests.unit.collectors.made_up_chain import MadeUpChain
 from tests.unit.collectors.test_budget import Clock
@@ -94,3 +97,37 @@ def test_nobody_is_passed_by_who_asks_later() -> None:
 
     play(story())
     assert answered == list(range(30))
+
+
+@pytest.mark.parametrize("announces", [True, False])
+def test_who_waits_for_a_turn_gets_the_answer_to_its_own_question(announces: bool) -> None:
+    async def story() -> tuple[list[str], float]:
+        endpoint = Endpoint(FakeNode(MadeUpChain(9)), announces=announces, slow_by=1.0)
+        rpc = endpoint.open()
+        rpc.rate = Rate(clock=asyncio.get_running_loop().time)
+        rpc.rate.refused()
+        questions = (rpc.call("eth_getBlockByNumber", [hex(number), False], HEADER) for number in range(9))
+        headers = await asyncio.gather(*questions)
+        await rpc.close()
+        return [header.number for header in headers if header is not None], asyncio.get_running_loop().time()
+
+    numbers, lasted = play(story())
+    assert numbers == [hex(number) for number in range(9)]
+    assert lasted < 4.0
+
+
+@pytest.mark.parametrize("announces", [True, False])
+def test_an_endpoint_that_was_closed_while_questions_wait_for_their_turn(announces: bool) -> None:
+    async def story() -> list[str | BaseException]:
+        endpoint = Endpoint(FakeNode(MadeUpChain(3)), announces=announces)
+        rpc = endpoint.open()
+        rpc.rate = Rate(clock=asyncio.get_running_loop().time)
+        rpc.rate.refused()
+        tasks = [asyncio.create_task(rpc.call("eth_blockNumber", [], TEXT)) for _ in range(4)]
+        await asyncio.sleep(0.4)
+        await rpc.close()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, second, *others = play(story())
+    assert (first, second) == ("0x2", "0x2")
+    assert [type(one) for one in others] == [EndpointError] * 2

@@ -49,24 +49,24 @@ async def following(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def made(kinds: str) -> tuple[MadeUpChain, list[Endpoint]]:
+def made(kinds: str, *, hashed: bool = False) -> tuple[MadeUpChain, list[Endpoint]]:
     """A chain and endpoints that show it: w announces its heads, h has to be asked."""
-    chain = MadeUpChain(20)
+    chain = MadeUpChain(20, hashed=hashed)
     return chain, [Endpoint(FakeNode(chain), announces=kind == "w") for kind in kinds]
 
 
 @cache
 def asked_a_block(kinds: str, trust: str = "single", quorum: int = 2) -> tuple[float, float]:
-    """Questions a block beside the reads, and requests for reads a block, over twelve minutes of blocks."""
-    chain, endpoints = made(kinds)
+    """Questions a block beside the reads, and requests for reads a block, over eight minutes of blocks."""
+    chain, endpoints = made(kinds, hashed=trust == "proof")
     line = Line(chain, lambda _: CALLS)
     settings = replace(chain_of(*(one.url for one in endpoints), block_time=BLOCK), trust=trust, quorum=quorum)
     nodes = [endpoint.node for endpoint in endpoints]
-    blocks = 60
+    blocks = 40
 
     async def story() -> tuple[float, float]:
         async with following(settings, line, *endpoints):
-            await mine(nodes, 20, BLOCK, jitter=2.0)
+            await mine(nodes, 10, BLOCK, jitter=2.0)
             before = [node.asked.copy() for node in nodes]
             await mine(nodes, blocks, BLOCK, jitter=2.0)
             spent = [node.asked - was for node, was in zip(nodes, before, strict=True)]
@@ -76,6 +76,8 @@ def asked_a_block(kinds: str, trust: str = "single", quorum: int = 2) -> tuple[f
     found = play(story())
     assert line.stack[-1].number >= 20 + blocks
     assert len(line.reads) >= blocks
+    graded = {frame.trust for frame in line.frames if isinstance(frame, VerifiedFrame)}
+    assert graded == (set() if trust == "single" else {trust})
     return found
 
 
@@ -97,6 +99,15 @@ def test_quorum_costs_at_most_one_request_for_each_further_endpoint(kinds: str, 
     assert agreed - alone <= quorum - 1
     if "h" not in kinds:
         assert agreed - alone <= 0.1  # who announces its heads need not be asked
+
+
+@pytest.mark.parametrize("kinds", ["ww", "wh", "hh", "whh"])
+def test_proof_costs_at_most_one_request_more(kinds: str) -> None:
+    alone, _ = asked_a_block(kinds)
+    proved, _ = asked_a_block(kinds, "proof")
+    foretold = needs_of(chain_of(*kinds, block_time=BLOCK), pushed=kinds.count("w"))
+    assert proved + 1 == pytest.approx(foretold.proof * BLOCK / 60, abs=0.1)
+    assert proved - alone <= 1
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------

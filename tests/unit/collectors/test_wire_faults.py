@@ -57,6 +57,7 @@ RATE = [
 UNKNOWN = [
     (-32000, "missing trie node ef7df5d88cb1614dc3f143879a653cd90717ee42e967c5fabbcd7505a968f314 (path )"),
     (-32000, "header not found"),
+    (-32001, "Resource not found"),
     (-32000, "header for hash not found"),
     (-32000, "required historical state unavailable (reexec=128)"),
     (-32603, "State at block #11052984 is pruned"),

@@ -10,7 +10,8 @@ import json
 import random
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
 
 import httpx
 
@@ -19,6 +20,7 @@ from tests.unit.collectors.fake_node import FakeNode
 from tests.unit.collectors.made_up_chain import START_TIME
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 LATENCY = 0.08
 """Seconds from a question to its answer."""
 
@@ -45,6 +47,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._made_up.now
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """What would go to a thread is done at once: time does not run away from it."""
+        done: asyncio.Future[T] = self.create_future()
+        done.set_result(func(*args))
+        return done
 
 
 def play(story: Coroutine[Any, Any, T]) -> T:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from defiwatch.domain.frames import Frame, decode
+from defiwatch.domain.frames import Frame, HealthFrame, decode
 from defiwatch.errors import StoreError, UsageError
-from defiwatch.sinks.recorder import Recorder
+from defiwatch.sinks.recorder import EARLY_FRAMES, Recorder
 from tests.unit.sinks.samples import block, frames, header, quote, tick
 
 
@@ -17,13 +17,14 @@ def silent(_: str) -> None:
     return
 
 
-def record(path: Path, items: list[Frame], *, pause: float = 0.0) -> bytes:
-    recorder = Recorder(path, force=False, tell=silent)
+def record(path: Path, items: list[Frame], *, pause: float = 0.0, force: bool = False) -> bytes:
+    """What the file holds after it, b"" if there is none."""
+    recorder = Recorder(path, force=force, tell=silent)
     for item in items:
         recorder.put(item)
         time.sleep(pause)
     recorder.close()
-    return path.read_bytes()
+    return path.read_bytes() if path.exists() else b""
 
 
 def read(path: Path) -> list[Frame]:
@@ -85,10 +86,34 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"r\.gz: exists already; --force overwrites it"):
         Recorder(path, force=False, tell=silent)
     assert path.read_bytes() == b"precious"
-    recorder = Recorder(path, force=True, tell=silent)
-    recorder.put(header())
-    recorder.close()
-    assert read(path) == [header()]
+    record(path, frames(1), force=True)
+    assert read(path) == frames(1)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_where_no_source_was_reached_no_file_is_left(tmp_path: Path, force: bool) -> None:
+    path = tmp_path / "r.gz"
+    items: list[Frame] = [header(), tick(1), HealthFrame("one", "down", "2026-01-01T00:00:00Z", chain_id=1), tick(2)]
+    record(path, items, force=force)
+    assert not path.exists()
+    path.write_bytes(b"precious")
+    record(path, items, force=True)
+    assert path.read_bytes() == b"precious"
+
+
+def test_what_came_before_the_first_source_is_kept_too(tmp_path: Path) -> None:
+    path = tmp_path / "r.gz"
+    path.write_bytes(b"longer than what is written" * 1_000)
+    down, live = (HealthFrame("one", state, "2026-01-01T00:00:00Z", chain_id=1) for state in ("down", "live"))
+    items: list[Frame] = [header(), tick(1), down, tick(2), live]
+    record(path, items, force=True)
+    assert read(path) == items
+
+
+def test_silence_without_end_is_kept_in_bounds(tmp_path: Path) -> None:
+    items: list[Frame] = [header(), *(tick(n) for n in range(EARLY_FRAMES + 5))]
+    record(tmp_path / "r.gz", items)
+    assert read(tmp_path / "r.gz") == items
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
