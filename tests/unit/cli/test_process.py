@@ -45,6 +45,8 @@ def start(
         bufsize=0,
         cwd=folder,
         env=environment,
+        # As from a terminal: what a shell's background job starts is deaf to SIGINT until it says otherwise.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -52,7 +54,12 @@ def start(
 
 
 def finish(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return process.returncode, (stdout or b"").decode(), stderr.decode()
 
 
@@ -101,7 +108,7 @@ def test_a_signal_before_anything_runs(tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    finish(process)
     assert process.returncode in (0, -signal.SIGINT), "the second only where not even `main` was called yet"
 
 
