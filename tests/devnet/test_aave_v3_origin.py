@@ -18,11 +18,11 @@ from . import abi
 from . import deploy_aave as aave
 from .artifacts import AAVE, AAVE_ORIGIN, bytecode, compiled
 from .chain import Tx
-from .deploy_origin import missing, rate_data
+from .deploy_origin import rate_data
 from .fixtures import SEEDS
 from .model import Devnet
 from .origin import Lab
-from .walk import RECEIVER, Walk, flash_receiver, open_market
+from .walk import RECEIVER, Walk, flash_receiver, opened
 
 __test__ = bool(os.environ.get("DEFIWATCH_SOAK"))
 
@@ -35,12 +35,8 @@ FACTOR = "setReserveFactor(address,uint256)"
 
 @pytest.fixture
 def lab(devnet: Devnet) -> Iterator[Lab]:
-    """A fresh market with liquidity."""
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
-    found = Lab(devnet)
-    open_market(found)
+    """A fresh market, and in the end what was seen of it."""
+    found = opened(devnet)
     yield found
     print(dict(sorted(found.tally.items())))
     assert found.driver.intake.book.notices == {}

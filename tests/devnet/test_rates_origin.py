@@ -1,12 +1,12 @@
 """The rate path of Aave v3.6 against its own strategy, before and after it is given other numbers.
 
-Skipped where that market is not compiled (`.ci/devnet-install --soak`); the arithmetic is that of 3.0, which
-test_rates_exact.py holds in every run.
+Only in the soak, as that market is compiled for it alone (`.ci/devnet-install --soak`); the arithmetic is that of 3.0,
+which test_rates_exact.py holds in every run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 
 import pytest
 
@@ -16,10 +16,12 @@ from defiwatch.protocols.aave_v3.curve import Curve, curve
 from . import abi
 from . import deploy_aave as aave
 from .chain import Call
-from .deploy_origin import missing, rate_data
+from .deploy_origin import rate_data
 from .model import Devnet
 from .origin import Lab
-from .walk import open_market
+from .walk import opened
+
+__test__ = bool(os.environ.get("DEFIWATCH_SOAK"))
 
 pytestmark = [pytest.mark.devnet, pytest.mark.timeout(300)]
 
@@ -27,14 +29,9 @@ RATES = "calculateInterestRates((uint256,uint256,uint256,uint256,uint256,address
 
 
 @pytest.fixture
-def lab(devnet: Devnet) -> Iterator[Lab]:
+def lab(devnet: Devnet) -> Lab:
     """A fresh market with liquidity."""
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
-    found = Lab(devnet)
-    open_market(found)
-    yield found
+    return opened(devnet)
 
 
 def compare(lab: Lab, symbol: str) -> Curve:

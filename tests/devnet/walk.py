@@ -6,19 +6,32 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from defiwatch.domain.units import WAD
 from defiwatch.protocols.aave_v3.account import AccountData
 
 from . import abi
 from . import deploy_aave as aave
 from .chain import Tx
-from .deploy_origin import DECIMALS, LISTED, PRICES, USD, rate_data
+from .deploy_origin import DECIMALS, LISTED, PRICES, USD, missing, rate_data
+from .model import Devnet
 from .origin import Lab
 
 RECEIVER = "0x" + "f1a6".rjust(40, "0")
 """A flash loan's receiver, which approves the pool for whatever it is told was lent."""
 _SIMPLE = "flashLoanSimple(address,address,uint256,bytes,uint16)"
 _LOAN = "flashLoan(address,address[],uint256[],uint256[],address,bytes,uint16)"
+
+
+def opened(devnet: Devnet) -> Lab:
+    """A fresh market with liquidity; skips, saying why, where its contracts are not compiled."""
+    reason = missing()
+    if reason is not None:
+        pytest.skip(reason)
+    lab = Lab(devnet)
+    open_market(lab)
+    return lab
 
 
 def open_market(lab: Lab) -> None:
