@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual.app import ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
+from textual.widgets.input import Selection
 
 
 class Filterline(Input):
@@ -32,6 +35,11 @@ class Filterline(Input):
     def __init__(self) -> None:
         super().__init__(placeholder="filter: words of a row, such as weth aave", compact=True)
         self.cursor_blink = False
+
+    def _watch_selection(self, selection: Selection) -> None:
+        """From Python 3.12 on a screen's widgets are mounted before it is on the stack: nothing is selected then."""
+        with suppress(ScreenStackError):
+            super()._watch_selection(selection)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow while one types."""
