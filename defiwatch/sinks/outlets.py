@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from defiwatch.config import Sinks
@@ -47,12 +48,18 @@ class Outlets:
         UsageError or StoreError, before anything runs, for what cannot be opened.
         """
         history = inbox = None
-        if data_dir is not None:
-            origin = uuid.uuid4().hex
-            history = History(Store(data_dir / FILE_NAME), origin=origin, tell=tell)
-            inbox = Inbox(Store(data_dir / FILE_NAME), origin=origin)
-        channels = () if sinks is None else notifiers(sinks, tell)
-        recorder = None if record is None else Recorder(record, force=force, tell=tell)
+        with ExitStack() as opened:
+            if data_dir is not None:
+                origin = uuid.uuid4().hex
+                history = History(Store(data_dir / FILE_NAME), origin=origin, tell=tell)
+                opened.callback(history.close)
+                inbox = Inbox(Store(data_dir / FILE_NAME), origin=origin)
+                opened.callback(inbox.close)
+            channels = () if sinks is None else notifiers(sinks, tell)
+            for channel in channels:
+                opened.callback(channel.close)
+            recorder = None if record is None else Recorder(record, force=force, tell=tell)
+            opened.pop_all()
         return cls(history=history, inbox=inbox, channels=channels, recorder=recorder)
 
     def alert(self, alert: Alert) -> None:
